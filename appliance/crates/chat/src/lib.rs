@@ -1,0 +1,1 @@
+//! The pure chat core: users, rooms, sessions, delivery, limits.

@@ -1,0 +1,1 @@
+//! tokio-uring: history reads and backup streaming.

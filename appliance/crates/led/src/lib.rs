@@ -1,0 +1,1 @@
+//! Status LED: patterns (pure) and the rppal driver.

@@ -1,0 +1,1 @@
+//! The segment log: group commit, header chain, recovery, salvage.

@@ -1,0 +1,1 @@
+//! The io_uring loop: connections, WebSocket and native framing, TLS records.

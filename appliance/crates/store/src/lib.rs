@@ -1,0 +1,1 @@
+//! The redb index: state changes, checkpoints, message index.

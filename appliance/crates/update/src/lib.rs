@@ -1,0 +1,1 @@
+//! Provisioning, init control protocol, slot records (pure).

@@ -1,0 +1,1 @@
+//! axum: claim, login, web client, REST, WebSocket hand-over, certificates.

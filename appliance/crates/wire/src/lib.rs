@@ -1,0 +1,1 @@
+//! Message types, framing and both encodings.

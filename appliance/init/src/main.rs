@@ -1,0 +1,3 @@
+//! pid 1: mounts, first boot, network, supervision, LED, watchdog.
+
+fn main() {}

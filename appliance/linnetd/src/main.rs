@@ -1,0 +1,3 @@
+//! The chat server: arguments, thread map, wiring.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The card image from one manifest: partitions, boot files, provisioning.

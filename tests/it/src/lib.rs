@@ -1,0 +1,1 @@
+//! Integration tests: the server through real sockets.

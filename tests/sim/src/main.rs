@@ -1,0 +1,3 @@
+//! The seeded simulator.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The emulated Pi: VideoCore stand-in, QEMU harness, power cuts.

@@ -1,0 +1,3 @@
+//! linnet: the command-line tool for owners.
+
+fn main() {}

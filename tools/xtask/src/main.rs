@@ -1,0 +1,3 @@
+//! Developer verbs: test, sim, emulate, screenshots.
+
+fn main() {}
