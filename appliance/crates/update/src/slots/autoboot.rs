@@ -33,7 +33,7 @@ pub enum AutobootError {
 }
 
 impl Autoboot {
-    /// The file's bytes, padded with line feeds: the firmware skips empty lines, but cuts long ones.
+    /// The file, padded with line feeds: the firmware skips empty lines, but cuts long ones.
     pub fn render(self) -> [u8; AUTOBOOT_BYTES] {
         let text = format!(
             "[all]\ntryboot_a_b=1\nboot_partition={}\n[tryboot]\nboot_partition={}\n",

@@ -73,7 +73,7 @@ impl BootVerdict {
             Self::Committed => "The update was committed.",
             Self::ArmAgain => "The update was armed but never started; it is tried once more.",
             Self::Interrupted => {
-                "The update never started its trial; it is still on the card and can be tried again."
+                "The update never started its trial; it is on the card and can be tried again."
             }
             Self::RolledBack => "The update failed its trial; the previous version runs again.",
             Self::Unbootable => "The update could not be booted; the previous version runs again.",
