@@ -1,0 +1,117 @@
+//! The emulator's source of parts: Debian's arm64 packages, downloaded and unpacked into a cache
+//! outside the tree, never installed. Not a release: kernel and firmware are the distribution's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::apt::{Apt, Scope, Suites, derive, machine_sources};
+use crate::boot::BootParts;
+use crate::initramfs;
+use crate::manifest::Manifest;
+use crate::root::Taken;
+
+/// Unpacked packages, ready to be put together.
+#[derive(Debug, Clone)]
+pub struct Debian {
+    pub kernel: PathBuf,
+    pub kernel_name: String,
+    pub firmware: PathBuf,
+    pub root: Vec<Taken>,
+}
+
+/// The release this machine runs, from `/etc/os-release`.
+pub fn codename() -> Result<String> {
+    let text = fs::read_to_string("/etc/os-release").context("/etc/os-release")?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    line.map(|name| name.trim_matches('"').to_owned())
+        .context("/etc/os-release names no release; this needs Debian or Ubuntu")
+}
+
+impl Debian {
+    /// Downloads what the manifest names, or reuses the cache. `progress` gets one line per step.
+    pub fn fetch(manifest: &Manifest, cache: &Path, progress: &dyn Fn(&str)) -> Result<Self> {
+        let archives = machine_sources(Path::new("/etc/apt"))?;
+        let codename = codename()?;
+        let want = Suites {
+            codename: &codename,
+            components: "main non-free-firmware",
+            backports: false,
+        };
+        let apt = Apt::create(
+            &cache.join("apt-arm64"),
+            Scope::Arm64,
+            &derive(&archives, want)?,
+        )?;
+        progress("reading the lists of Debian's arm64 packages");
+        apt.update()?;
+        let emulator = &manifest.emulator;
+        let kernel_name = kernel_name(&apt, &emulator.kernel_package)?;
+        progress(&format!("kernel {kernel_name}"));
+        let kernel = apt.unpacked(&kernel_name)?;
+        let firmware = apt.unpacked(&emulator.firmware_package)?;
+        let mut root = Vec::new();
+        for package in &emulator.package {
+            progress(&package.name);
+            let folder = apt.unpacked(&package.name)?;
+            root.push(Taken {
+                folder,
+                files: package.files.clone(),
+            });
+        }
+        Ok(Self {
+            kernel,
+            kernel_name,
+            firmware,
+            root,
+        })
+    }
+
+    /// Boot files with an initramfs around `program`.
+    pub fn boot_parts(&self, manifest: &Manifest, program: &Path) -> Result<BootParts> {
+        let emulator = &manifest.emulator;
+        let mut parts = BootParts {
+            cmdline: emulator.cmdline.clone(),
+            ..BootParts::default()
+        };
+        let mut put = |name: &str, path: &Path| {
+            let bytes = fs::read(path).with_context(|| path.display().to_string());
+            bytes.map(|bytes| parts.files.insert(name.to_owned(), bytes))
+        };
+        for name in &emulator.firmware_files {
+            put(
+                name,
+                &self.firmware.join(&emulator.firmware_folder).join(name),
+            )?;
+        }
+        let version = self.kernel_version();
+        put(
+            "kernel8.img",
+            &self.kernel.join(format!("boot/vmlinuz-{version}")),
+        )?;
+        let tree = emulator
+            .device_tree
+            .replace("{kernel}", &format!("linux-image-{version}"));
+        put("bcm2711-rpi-4-b.dtb", &self.kernel.join(tree))?;
+        let modules = self.kernel.join("lib/modules").join(version);
+        let initramfs = initramfs::build(program, &modules, &emulator.modules)?;
+        parts.files.insert("initramfs.img".to_owned(), initramfs);
+        Ok(parts)
+    }
+
+    fn kernel_version(&self) -> &str {
+        self.kernel_name.trim_start_matches("linux-image-")
+    }
+}
+
+/// The package behind the meta package.
+fn kernel_name(apt: &Apt, meta: &str) -> Result<String> {
+    let depends = apt.depends(meta)?;
+    let name = depends
+        .into_iter()
+        .find(|name| name.starts_with("linux-image-"));
+    name.with_context(|| format!("{meta} names no kernel"))
+}
