@@ -1,1 +1,21 @@
-//! axum: claim, login, web client, REST, WebSocket hand-over, certificates.
+//! HTTPS and plain HTTP of the box: claim, login, REST, the web client, certificates, and the
+//! hand-over of established sockets (WebSocket and native) to whoever serves sessions.
+//!
+//! One thread, one tokio runtime: [`start`]. The shell passes in the sockets, the clock, a [`Core`]
+//! that answers questions about accounts, and an [`Adopt`] callback that takes the sockets.
+//! A handed-over rustls connection may hold undecrypted bytes: its new owner calls
+//! `process_new_packets` before it waits for the socket (see [`Handover`]).
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod core;
+mod handover;
+pub mod limits;
+
+pub use config::{Claimable, Clock, Config, Listeners, Network, StaticFile};
+pub use core::{
+    Account, Answer, Backup, Caller, Core, CoreError, Credentials, DeviceEntry, Facts, HealthItem,
+    HealthReport,
+};
+pub use handover::{Adopt, Handover, Protocol};

@@ -1,0 +1,169 @@
+//! Questions this crate asks about accounts. `linnetd` answers them with the chat core.
+//!
+//! An answer that reports a change is given only when the change is durable.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::mpsc;
+use wire::ids::{BoxId, DeviceId, Epoch, ProvisionId, TokenHash, UserId};
+use wire::server::Role;
+
+/// A pending answer.
+pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, CoreError>> + Send>>;
+
+/// Whoever knows the accounts. Calls return at once; the answer is awaited.
+pub trait Core: Send + Sync + 'static {
+    /// Public facts.
+    fn facts(&self) -> Answer<Facts>;
+    /// Makes the first owner; `AlreadyClaimed` when there is one. Spends the provisioning.
+    fn claim(&self, provision: ProvisionId, name: String, password_hash: String) -> Answer<UserId>;
+    /// Adds an account on behalf of `by`, whose right to do so the core checks as well.
+    fn add_user(
+        &self,
+        by: UserId,
+        name: String,
+        role: Role,
+        password_hash: String,
+    ) -> Answer<UserId>;
+    /// All accounts, by id.
+    fn users(&self) -> Answer<Vec<Account>>;
+    /// The account of that name, without regard to case.
+    fn find_user(&self, name: String) -> Answer<Option<Credentials>>;
+    /// Signs a device in.
+    fn add_device(&self, user: UserId, label: String, token_hash: TokenHash) -> Answer<DeviceId>;
+    /// Signs a device of `user` out; `NoSuchDevice` when it is not theirs.
+    fn remove_device(&self, user: UserId, device: DeviceId) -> Answer<()>;
+    /// The devices of a user.
+    fn devices(&self, user: UserId) -> Answer<Vec<DeviceEntry>>;
+    /// Whose token has this hash.
+    fn who_is(&self, token_hash: TokenHash) -> Answer<Option<Caller>>;
+    /// How the product is: quick, for the health page and `linnet status`.
+    fn health(&self) -> Answer<HealthReport>;
+    /// Begins a consistent export of everything.
+    fn backup(&self) -> Answer<Backup>;
+}
+
+/// Public facts of a box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Identity of the box.
+    pub box_id: BoxId,
+    /// Incarnation of the store.
+    pub epoch: Epoch,
+    /// True once there is an owner.
+    pub claimed: bool,
+}
+
+/// An account as administrators see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// Who.
+    pub user: UserId,
+    /// Sign-in name.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// What a login is checked against.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Who.
+    pub user: UserId,
+    /// Argon2id hash in PHC text form.
+    pub password_hash: String,
+}
+
+/// Who holds a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub user: UserId,
+    /// With which device.
+    pub device: DeviceId,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// A signed-in device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeviceEntry {
+    /// Which.
+    pub device: DeviceId,
+    /// Its label.
+    pub label: String,
+}
+
+/// How the product is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HealthReport {
+    /// True when people can chat and nothing needs the owner.
+    pub ok: bool,
+    /// One line each, for people.
+    pub items: Vec<HealthItem>,
+}
+
+/// One line of the health page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HealthItem {
+    /// Stable key, for example `card_space`.
+    pub name: String,
+    /// False when the owner should act.
+    pub ok: bool,
+    /// A sentence.
+    pub text: String,
+}
+
+/// A running export.
+pub struct Backup {
+    /// Suggested file name.
+    pub file_name: String,
+    /// Bytes of the whole file, when known.
+    pub bytes: Option<u64>,
+    /// The file in order; the sender is dropped at the end, an `Err` marks it as broken.
+    pub chunks: mpsc::Receiver<Result<Bytes, CoreError>>,
+}
+
+/// Why the core did not do something. The text of each is what the client is told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CoreError {
+    /// Another account has this name.
+    #[error("another user has this name; choose a different one")]
+    NameTaken,
+    /// The box has an owner.
+    #[error("this box already has an owner; ask them for an account")]
+    AlreadyClaimed,
+    /// The provisioning was spent before a factory reset.
+    #[error("this claim link was spent before; flash the card anew to get a fresh one")]
+    ProvisionSpent,
+    /// The caller's role does not allow it.
+    #[error("your role does not allow this; ask the owner of the box")]
+    NotAllowed,
+    /// No such account.
+    #[error("there is no such user")]
+    NoSuchUser,
+    /// No such device of this user.
+    #[error("there is no such device of yours")]
+    NoSuchDevice,
+    /// A number of things is over its limit.
+    #[error("{0}")]
+    OverLimit(String),
+    /// The card is full.
+    #[error("the card is full; delete something first")]
+    CardFull,
+    /// Too much at once.
+    #[error("the box is busy; try again in a moment")]
+    Busy {
+        /// When to try again.
+        retry_after_ms: u32,
+    },
+    /// The process is going down.
+    #[error("the box is restarting; try again in a moment")]
+    ShuttingDown,
+    /// Something this crate can't explain; the shell logged the cause.
+    #[error("the box could not do this; its log says why")]
+    Internal,
+}

@@ -1,0 +1,38 @@
+//! Established sessions leave this crate here: socket, TLS state and what was already read.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+/// Takes a session, or gives it back when it can't (it is closed then). Never blocks.
+pub type Adopt = Arc<dyn Fn(Handover) -> Result<(), Handover> + Send + Sync>;
+
+/// How the session frames its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 6455 after the 101; `binary` when `linnet.binary` was negotiated.
+    WebSocket {
+        /// True: server frames are postcard from the start; false: JSON text.
+        binary: bool,
+    },
+    /// `wire::binary` frames straight on the stream.
+    Native,
+}
+
+/// An established session. The socket is in blocking mode, as io_uring wants it, and in no epoll.
+///
+/// Everything sent so far (the 101, TLS tickets) is flushed. Three places may hold input: first
+/// `plaintext`, then rustls' deframer (undecrypted, maybe a partial record), then the socket. So
+/// the new owner parses `plaintext`, calls `tls.process_new_packets()`, reads `tls.reader()`, and only
+/// then arms a receive.
+pub struct Handover {
+    /// The socket.
+    pub stream: TcpStream,
+    /// TLS state; none on a plain connection.
+    pub tls: Option<rustls::ServerConnection>,
+    /// Decrypted, not yet parsed.
+    pub plaintext: Vec<u8>,
+    /// Framing.
+    pub protocol: Protocol,
+    /// Who.
+    pub peer: SocketAddr,
+}
