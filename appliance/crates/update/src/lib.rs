@@ -7,7 +7,9 @@
 
 pub mod claim;
 pub mod control;
+pub mod fingerprint;
 pub mod hex;
 pub mod limits;
+pub mod proof;
 pub mod provision;
 pub mod slots;
