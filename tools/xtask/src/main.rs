@@ -1,3 +1,43 @@
-//! Developer verbs: test, sim, emulate, screenshots.
+//! Developer verbs: one command for everything, the same in CI as on a desk.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod run;
+mod sim;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer verbs of Linnet")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Every check there is; ends with `N passed, N failed`.
+    Test(test::Options),
+    /// The rules of the tree: dependency direction, lengths, unsafe, wire types.
+    Tidy,
+    /// The seeded simulator: drops, kills and power cuts against the real core and log.
+    Sim(sim::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().verb {
+        Verb::Test(options) => test::run(&options),
+        Verb::Tidy => tidy::run(),
+        Verb::Sim(options) => sim::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

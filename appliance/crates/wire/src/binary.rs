@@ -123,16 +123,12 @@ fn write_frame(kind: Kind, request: u32, out: &mut Vec<u8>, write_body: impl FnO
 
 /// Appends a client's frame.
 pub fn write_client(message: &ClientMessage, request: u32, out: &mut Vec<u8>) {
-    write_frame(message.kind(), request, out, |out| {
-        message.write_postcard(out)
-    });
+    write_frame(message.kind(), request, out, |out| message.write_postcard(out));
 }
 
 /// Appends a server's frame.
 pub fn write_server(message: &ServerMessage, request: u32, out: &mut Vec<u8>) {
-    write_frame(message.kind(), request, out, |out| {
-        message.write_postcard(out)
-    });
+    write_frame(message.kind(), request, out, |out| message.write_postcard(out));
 }
 
 /// Takes one whole client frame off the front: the frame and its bytes, or none while incomplete.
@@ -168,13 +164,7 @@ fn read_frame<M>(
     if message.is_none() && header.flags & FLAG_CRITICAL != 0 {
         return Err(FrameError::UnknownKind(format!("{:#06x}", header.kind.0)));
     }
-    Ok(Some((
-        Frame {
-            request: header.request,
-            message,
-        },
-        header.frame_bytes(),
-    )))
+    Ok(Some((Frame { request: header.request, message }, header.frame_bytes())))
 }
 
 #[cfg(test)]
@@ -211,10 +201,7 @@ mod tests {
     fn an_unknown_kind_is_skipped_unless_critical() {
         let mut bytes = ping();
         bytes[4] = 0xee;
-        assert!(matches!(
-            read_client(&bytes),
-            Err(FrameError::UnknownKind(_))
-        ));
+        assert!(matches!(read_client(&bytes), Err(FrameError::UnknownKind(_))));
         bytes[6] = 0;
         let (frame, used) = read_client(&bytes).unwrap().unwrap();
         assert_eq!((frame.message, used), (None, bytes.len()));

@@ -26,11 +26,7 @@ pub(crate) fn write_json<T: Serialize>(body: &T, out: &mut Vec<u8>) {
 pub(crate) fn read_postcard<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyError> {
     let (body, rest) = postcard::take_from_bytes(bytes)
         .map_err(|error| BodyError::Malformed(error.to_string()))?;
-    if rest.is_empty() {
-        Ok(body)
-    } else {
-        Err(BodyError::Trailing(rest.len()))
-    }
+    if rest.is_empty() { Ok(body) } else { Err(BodyError::Trailing(rest.len())) }
 }
 
 pub(crate) fn read_json<T: DeserializeOwned>(text: &str) -> Result<T, BodyError> {

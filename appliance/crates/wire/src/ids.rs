@@ -1,7 +1,7 @@
 //! Identifiers and other newtypes of the wire and the log: never a bare integer, never bare bytes.
 //!
-//! Numbers are plain in both encodings; every u64 stays below 2^53 so that any JSON reader holds it.
-//! Byte strings are lower-case hexadecimal text in JSON and raw bytes in postcard.
+//! Numbers are plain in both encodings; every u64 stays below 2^53 so that any JSON reader holds
+//! it. Byte strings are lower-case hexadecimal text in JSON and raw bytes in postcard.
 
 use core::fmt;
 
@@ -14,7 +14,17 @@ macro_rules! small_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(
-            Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+            Clone,
+            Copy,
+            Debug,
+            Default,
+            PartialEq,
+            Eq,
+            PartialOrd,
+            Ord,
+            Hash,
+            Serialize,
+            Deserialize,
         )]
         pub struct $name(pub u32);
 

@@ -36,12 +36,7 @@ pub fn write_server(message: &ServerMessage, request: u32, out: &mut Vec<u8>) {
 /// # Errors
 /// See [`FrameError`]; none of them loses framing, as the transport keeps messages apart.
 pub fn read_client(text: &str) -> Result<Frame<ClientMessage>, FrameError> {
-    read_frame(
-        text,
-        CLIENT_FRAME_BYTES_MAX,
-        ClientMessage::kind_named,
-        ClientMessage::read_json,
-    )
+    read_frame(text, CLIENT_FRAME_BYTES_MAX, ClientMessage::kind_named, ClientMessage::read_json)
 }
 
 /// Reads the one server frame of a text message.
@@ -49,12 +44,7 @@ pub fn read_client(text: &str) -> Result<Frame<ClientMessage>, FrameError> {
 /// # Errors
 /// See [`FrameError`].
 pub fn read_server(text: &str) -> Result<Frame<ServerMessage>, FrameError> {
-    read_frame(
-        text,
-        SERVER_FRAME_BYTES_MAX,
-        ServerMessage::kind_named,
-        ServerMessage::read_json,
-    )
+    read_frame(text, SERVER_FRAME_BYTES_MAX, ServerMessage::kind_named, ServerMessage::read_json)
 }
 
 fn write_frame(
@@ -79,15 +69,10 @@ fn read_frame<M>(
     read_body: fn(Kind, &str) -> Result<Option<M>, BodyError>,
 ) -> Result<Frame<M>, FrameError> {
     if text.len() > max {
-        return Err(FrameError::TooLong {
-            bytes: text.len(),
-            max,
-        });
+        return Err(FrameError::TooLong { bytes: text.len(), max });
     }
     if depth(text) > JSON_DEPTH_MAX {
-        return Err(FrameError::Malformed(format!(
-            "nested deeper than {JSON_DEPTH_MAX} levels"
-        )));
+        return Err(FrameError::Malformed(format!("nested deeper than {JSON_DEPTH_MAX} levels")));
     }
     let envelope: Envelope<'_> =
         serde_json::from_str(text).map_err(|error| FrameError::Malformed(error.to_string()))?;
@@ -96,10 +81,7 @@ fn read_frame<M>(
         None if envelope.critical => return Err(FrameError::UnknownKind(envelope.kind)),
         None => None,
     };
-    Ok(Frame {
-        request: envelope.request,
-        message,
-    })
+    Ok(Frame { request: envelope.request, message })
 }
 
 /// Deepest nesting of a JSON text; brackets in strings do not count.
@@ -170,13 +152,8 @@ mod tests {
     fn a_script_can_write_a_send() {
         let frame = read_client(SEND).unwrap();
         assert_eq!(frame.request, 7);
-        let Some(ClientMessage::Send(body)) = frame.message else {
-            panic!("not a send")
-        };
-        assert_eq!(
-            (body.counter, body.room, body.text.as_str()),
-            (Counter(1), RoomId(2), "hi")
-        );
+        let Some(ClientMessage::Send(body)) = frame.message else { panic!("not a send") };
+        assert_eq!((body.counter, body.room, body.text.as_str()), (Counter(1), RoomId(2), "hi"));
         let mut out = Vec::new();
         write_client(&ClientMessage::Send(body), 7, &mut out);
         assert_eq!(out, SEND.as_bytes());
@@ -190,14 +167,8 @@ mod tests {
         let extra = r#"{"kind":"send","body":{"counter":1,"room":2,"text":"","x":1}}"#;
         let twice = r#"{"kind":"ping","kind":"ping","body":{}}"#;
         let trailing = r#"{"kind":"ping","body":{}} x"#;
-        for text in [
-            "", "[]", "{}", &deep, &long, over, extra, twice, trailing, "\u{0}",
-        ] {
-            assert!(
-                read_client(text).is_err(),
-                "{}",
-                &text[..text.len().min(80)]
-            );
+        for text in ["", "[]", "{}", &deep, &long, over, extra, twice, trailing, "\u{0}"] {
+            assert!(read_client(text).is_err(), "{}", &text[..text.len().min(80)]);
         }
     }
 
@@ -216,13 +187,7 @@ mod tests {
     #[test]
     fn an_unknown_kind_is_skipped_only_when_marked_uncritical() {
         let text = r#"{"kind":"later","critical":false,"request":3,"body":{}}"#;
-        assert_eq!(
-            read_client(text).unwrap(),
-            Frame {
-                request: 3,
-                message: None
-            }
-        );
+        assert_eq!(read_client(text).unwrap(), Frame { request: 3, message: None });
         let text = r#"{"kind":"later","body":{}}"#;
         assert!(matches!(read_client(text), Err(FrameError::UnknownKind(_))));
     }

@@ -1,7 +1,8 @@
 //! Message types of the sessions and the log, and their two encodings; no I/O.
 //!
 //! The same types are postcard in binary frames and JSON in text frames. FORMAT.md beside this
-//! crate lets a stranger write a client. Body types are frozen once released: a change is a new kind.
+//! crate lets a stranger write a client. Body types are frozen once released: a change is a new
+//! kind.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -1,0 +1,54 @@
+//! The steps of `cargo xtask test`, one row each.
+
+use std::process::Command;
+
+use crate::run::{cargo, npm};
+
+/// One row: a name for `--only`, what it checks, and the commands that check it.
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) commands: fn() -> Vec<Command>,
+}
+
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        name: "format",
+        about: "the Rust code is formatted",
+        commands: || vec![cargo(&["fmt", "--all", "--check"])],
+    },
+    Step {
+        name: "client",
+        about: "the web client's types and unit tests, and its build",
+        commands: || {
+            vec![npm(&["ci"]), npm(&["run", "check"]), npm(&["test"]), npm(&["run", "build"])]
+        },
+    },
+    Step {
+        name: "clippy",
+        about: "no warnings",
+        commands: || {
+            vec![cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])]
+        },
+    },
+    Step {
+        name: "rust",
+        about: "unit tests, tidy, and the server through real sockets",
+        commands: || vec![cargo(&["test", "--workspace", "--no-fail-fast"])],
+    },
+    Step {
+        name: "simulator",
+        about: "200 seeds of drops, kills and power cuts against the real core and log",
+        commands: || vec![cargo(&["xtask", "sim", "--seeds", "200"])],
+    },
+    Step {
+        name: "mutants",
+        about: "every deliberate fault is caught by the simulator",
+        commands: || vec![cargo(&["xtask", "sim", "--mutants"])],
+    },
+    Step {
+        name: "browser",
+        about: "the web client in Chromium against a real server",
+        commands: || vec![cargo(&["build", "--package", "linnetd"]), npm(&["run", "e2e"])],
+    },
+];

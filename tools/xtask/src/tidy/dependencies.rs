@@ -1,0 +1,80 @@
+//! Dependencies between our crates point one way (ARCHITECTURE.md, code map).
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+/// Crate, and which of ours it may use. Crates that are not listed here may use all of ours.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("linnet-wire", &[]),
+    ("linnet-update", &[]),
+    ("linnet-led", &[]),
+    ("linnet-chat", &["linnet-wire"]),
+    ("linnet-log", &["linnet-wire"]),
+    ("linnet-ring", &["linnet-wire"]),
+    ("linnet-store", &["linnet-wire", "linnet-chat", "linnet-log"]),
+    ("linnet-web", &["linnet-wire", "linnet-chat", "linnet-update"]),
+    ("linnet-files", &["linnet-wire", "linnet-log"]),
+    ("linnet-init", &["linnet-update", "linnet-led"]),
+    ("linnet-image", &["linnet-update"]),
+    ("linnet", &["linnet-wire", "linnet-update"]),
+    ("linnet-sim", &["linnet-wire", "linnet-chat", "linnet-log", "linnet-store"]),
+];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    kind: Option<String>,
+    path: Option<String>,
+}
+
+pub(super) fn check() -> Result<Vec<String>> {
+    let output = crate::run::cargo(&["metadata", "--no-deps", "--format-version", "1"]).output()?;
+    let metadata: Metadata =
+        serde_json::from_slice(&output.stdout).context("cargo metadata can't be read")?;
+    Ok(metadata.packages.iter().flat_map(check_package).collect())
+}
+
+fn check_package(package: &Package) -> Vec<String> {
+    let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == package.name) else {
+        return Vec::new();
+    };
+    let ours = package.dependencies.iter().filter(|dependency| {
+        dependency.path.is_some() && dependency.kind.as_deref() != Some("dev")
+    });
+    ours.filter(|dependency| !allowed.contains(&dependency.name.as_str()))
+        .map(|dependency| format!("{}: must not depend on {}", package.name, dependency.name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arrow_against_the_direction_is_found() {
+        let dependency = |name: &str, kind: Option<&str>| Dependency {
+            name: name.into(),
+            kind: kind.map(str::to_owned),
+            path: Some(String::new()),
+        };
+        let package = Package {
+            name: "linnet-wire".into(),
+            dependencies: vec![
+                dependency("linnet-chat", None),
+                dependency("linnet-log", Some("dev")),
+            ],
+        };
+        assert_eq!(check_package(&package), ["linnet-wire: must not depend on linnet-chat"]);
+    }
+}
