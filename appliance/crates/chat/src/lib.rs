@@ -1,1 +1,26 @@
-//! The pure chat core: users, rooms, sessions, delivery, limits.
+//! The pure chat core: users, rooms, sessions, delivery, limits. No I/O, clock, thread, randomness.
+//!
+//! `linnetd` and the simulator feed [`Chat::handle`] with what happened and drain
+//! [`Chat::poll_output`] after each call. [`apply()`] is the only place that gives records a meaning.
+//! Invariant: nothing that reflects a record leaves before the log reported the record durable.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod api;
+mod apply;
+mod chat;
+mod config;
+mod entry;
+pub mod limits;
+mod port;
+pub mod state;
+
+pub use api::{ApiCall, ApiError, ApiReply};
+pub use apply::apply;
+pub use chat::Chat;
+pub use config::Config;
+#[cfg(feature = "mutants")]
+pub use config::Mutant;
+pub use entry::Entry;
+pub use port::{Input, Output, SessionId, Ticket};
+pub use state::{Change, State};
