@@ -1,1 +1,24 @@
-//! The io_uring loop: connections, WebSocket and native framing, TLS records.
+//! The io_uring threads where connections live: WebSocket and native framing, TLS records,
+//! queues and back-pressure. No futures: `user_data = kind | generation | slot`.
+//!
+//! [`Rings::start`] starts the threads; sockets that HTTP or TLS set up elsewhere come in through
+//! [`RingHandle::adopt`], events leave by one bounded channel. All `unsafe` is in `uring` and
+//! `buffers`. Frames with errors are answered here; a frame that was decoded is never dropped.
+#![warn(missing_docs)]
+
+mod config;
+mod error;
+mod event;
+mod handle;
+mod inbox;
+pub mod limits;
+mod shared;
+mod stats;
+mod websocket;
+
+pub use config::RingConfig;
+pub use error::StartError;
+pub use event::{CloseReason, Protocol, RingEvent, SessionId};
+pub use handle::{Handover, RingHandle};
+pub use shared::SharedFrame;
+pub use stats::RingStats;
