@@ -40,68 +40,53 @@ impl Apt {
         if scope == Scope::Arm64 {
             fs::write(folder.join("status"), "")?;
         }
-        Ok(Self {
-            config,
-            folder: folder.to_owned(),
-        })
+        Ok(Self { config, folder: folder.to_owned() })
     }
 
     /// Refreshes the package lists.
     pub fn update(&self) -> Result<()> {
-        self.run(self.command("apt-get").arg("update"))
-            .map(drop)
+        self.run(self.command("apt-get").arg("update")).map(drop)
     }
 
     /// What `package` depends on directly, first alternatives only.
     pub fn depends(&self, package: &str) -> Result<Vec<String>> {
         let output = self.run(self.command("apt-cache").args(["depends", package]))?;
-        let names = output
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("Depends: "));
+        let names = output.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
         Ok(names.map(str::to_owned).collect())
     }
 
     /// Downloads one package (a file of the right name in the cache is reused) and unpacks it.
     pub fn unpacked(&self, package: &str) -> Result<PathBuf> {
         let wanted =
-            self.run(
-                self.command("apt-get")
-                    .args(["download", "--print-uris", package]),
-            )?;
+            self.run(self.command("apt-get").args(["download", "--print-uris", package]))?;
         let name = wanted.split_whitespace().nth(1).with_context(|| {
             format!("apt knows no file for {package}; is its archive among the sources?")
         })?;
         let debs = self.folder.join("debs");
-        let target = self
-            .folder
-            .join("unpacked")
-            .join(name.trim_end_matches(".deb"));
+        let target = self.folder.join("unpacked").join(name.trim_end_matches(".deb"));
         if !target.is_dir() {
             fs::create_dir_all(&debs)?;
-            self.run(
-                self.command("apt-get")
-                    .args(["download", package])
-                    .current_dir(&debs),
-            )?;
+            self.run(self.command("apt-get").args(["download", package]).current_dir(&debs))?;
             unpack(&debs.join(name), &target)?;
         }
         Ok(target)
     }
 
+    /// The configuration file, for `APT_CONFIG`.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
     /// A command that uses this configuration.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command
-            .env("APT_CONFIG", &self.config)
-            .env("LC_ALL", "C.UTF-8");
+        command.env("APT_CONFIG", &self.config).env("LC_ALL", "C.UTF-8");
         command
     }
 
     fn run(&self, command: &mut Command) -> Result<String> {
         let name = format!("{command:?}");
-        let output = command
-            .output()
-            .context("apt is missing: this needs Debian or Ubuntu")?;
+        let output = command.output().context("apt is missing: this needs Debian or Ubuntu")?;
         if !output.status.success() {
             let reason = String::from_utf8_lossy(&output.stderr);
             let errors = reason.lines().filter(|line| line.starts_with("E:"));
@@ -116,18 +101,9 @@ pub fn unpack(deb: &Path, target: &Path) -> Result<()> {
     let half = target.with_extension("part");
     fs::remove_dir_all(&half).ok();
     fs::create_dir_all(&half)?;
-    let status = Command::new("dpkg-deb")
-        .arg("-x")
-        .args([deb, &half])
-        .status();
-    if !status
-        .context("dpkg-deb is missing: this needs Debian or Ubuntu")?
-        .success()
-    {
-        bail!(
-            "unpacking {} failed; delete it and try again",
-            deb.display()
-        );
+    let status = Command::new("dpkg-deb").arg("-x").args([deb, &half]).status();
+    if !status.context("dpkg-deb is missing: this needs Debian or Ubuntu")?.success() {
+        bail!("unpacking {} failed; delete it and try again", deb.display());
     }
     fs::rename(&half, target)?;
     Ok(())

@@ -34,10 +34,7 @@ pub fn slot_files(
         }
     }
     files.push(FatFile::new("config.txt", config(manifest, parts)));
-    files.push(FatFile::new(
-        "cmdline.txt",
-        cmdline(manifest, layout, parts, slot),
-    ));
+    files.push(FatFile::new("cmdline.txt", cmdline(manifest, layout, parts, slot)));
     Ok(files)
 }
 
@@ -65,11 +62,7 @@ fn config(manifest: &Manifest, parts: &BootParts) -> String {
 }
 
 fn cmdline(manifest: &Manifest, layout: &Layout, parts: &BootParts, slot: Slot) -> String {
-    let root = format!(
-        "PARTUUID={:08x}-{:02x}",
-        layout.disk_id,
-        slot.root_partition()
-    );
+    let root = format!("PARTUUID={:08x}-{:02x}", layout.disk_id, slot.root_partition());
     let line = manifest
         .boot
         .cmdline
@@ -86,14 +79,8 @@ mod tests {
     fn files(slot: Slot, names: &[&str]) -> Result<Vec<FatFile>> {
         let manifest = Manifest::load().unwrap();
         let layout = Layout::compute(&manifest, 512 * MIB).unwrap();
-        let files = names
-            .iter()
-            .map(|name| ((*name).to_owned(), vec![1]))
-            .collect();
-        let parts = BootParts {
-            files,
-            cmdline: "iomem=relaxed".into(),
-        };
+        let files = names.iter().map(|name| ((*name).to_owned(), vec![1])).collect();
+        let parts = BootParts { files, cmdline: "iomem=relaxed".into() };
         slot_files(&manifest, &layout, &parts, slot)
     }
 
@@ -102,12 +89,7 @@ mod tests {
         std::str::from_utf8(&file.bytes).unwrap()
     }
 
-    const RELEASE: [&str; 4] = [
-        "start4.elf",
-        "fixup4.dat",
-        "bcm2711-rpi-4-b.dtb",
-        "kernel8.img",
-    ];
+    const RELEASE: [&str; 4] = ["start4.elf", "fixup4.dat", "bcm2711-rpi-4-b.dtb", "kernel8.img"];
 
     #[test]
     fn each_slot_starts_its_own_root() {

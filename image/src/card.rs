@@ -66,11 +66,7 @@ fn put_fat(
 
 fn put(card: &File, extent: Extent, bytes: &[u8]) -> Result<()> {
     if bytes.len() as u64 > extent.bytes {
-        bail!(
-            "{} bytes do not fit into a partition of {}",
-            bytes.len(),
-            extent.bytes
-        );
+        bail!("{} bytes do not fit into a partition of {}", bytes.len(), extent.bytes);
     }
     for (index, chunk) in bytes.chunks(HOLE_BYTES).enumerate() {
         if chunk.iter().any(|byte| *byte != 0) {
@@ -92,11 +88,7 @@ pub fn flash_to_file(image: &Path, card: &Path, card_mib: u64) -> Result<()> {
 
 fn copy_sparse(from: &Path, to: &Path) -> Result<File> {
     let source = File::open(from)?;
-    let target = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(to)?;
+    let target = OpenOptions::new().write(true).create(true).truncate(true).open(to)?;
     let mut buffer = vec![0; HOLE_BYTES];
     let mut offset = 0;
     loop {
@@ -112,6 +104,19 @@ fn copy_sparse(from: &Path, to: &Path) -> Result<File> {
     }
 }
 
+/// Copies one partition from a card to the same place of another.
+pub fn copy_partition(from: &File, to: &File, place: Extent) -> Result<()> {
+    let mut buffer = vec![0; HOLE_BYTES];
+    let mut offset = place.start;
+    while offset < place.end() {
+        let bytes = buffer.len().min((place.end() - offset) as usize);
+        from.read_exact_at(&mut buffer[..bytes], offset)?;
+        to.write_all_at(&buffer[..bytes], offset)?;
+        offset += bytes as u64;
+    }
+    Ok(())
+}
+
 /// The partition with this number on an existing card or image.
 pub fn partition(card: &File, number: u32) -> Result<Extent> {
     let parts = mbr::decode(|offset| {
@@ -120,9 +125,7 @@ pub fn partition(card: &File, number: u32) -> Result<Extent> {
         Ok(sector)
     })?;
     let found = parts.into_iter().find(|part| part.number == number);
-    found
-        .map(|part| part.extent)
-        .with_context(|| format!("the card has no partition {number}"))
+    found.map(|part| part.extent).with_context(|| format!("the card has no partition {number}"))
 }
 
 #[cfg(test)]
@@ -130,19 +133,9 @@ mod tests {
     use super::*;
 
     fn parts() -> BootParts {
-        let names = [
-            "start4.elf",
-            "fixup4.dat",
-            "bcm2711-rpi-4-b.dtb",
-            "kernel8.img",
-        ];
-        let files = names
-            .iter()
-            .map(|name| ((*name).to_owned(), name.as_bytes().to_vec()));
-        BootParts {
-            files: files.collect(),
-            cmdline: String::new(),
-        }
+        let names = ["start4.elf", "fixup4.dat", "bcm2711-rpi-4-b.dtb", "kernel8.img"];
+        let files = names.iter().map(|name| ((*name).to_owned(), name.as_bytes().to_vec()));
+        BootParts { files: files.collect(), cmdline: String::new() }
     }
 
     #[test]
@@ -162,8 +155,7 @@ mod tests {
             assert_eq!(kernel.as_deref(), Some(b"kernel8.img".as_slice()));
         }
         let mut area = vec![1; usize::try_from(layout.slot_area.bytes).unwrap()];
-        card.read_exact_at(&mut area, layout.slot_area.start)
-            .unwrap();
+        card.read_exact_at(&mut area, layout.slot_area.start).unwrap();
         assert!(area.iter().all(|byte| *byte == 0));
     }
 

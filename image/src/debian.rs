@@ -24,9 +24,7 @@ pub struct Debian {
 /// The release this machine runs, from `/etc/os-release`.
 pub fn codename() -> Result<String> {
     let text = fs::read_to_string("/etc/os-release").context("/etc/os-release")?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let line = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     line.map(|name| name.trim_matches('"').to_owned())
         .context("/etc/os-release names no release; this needs Debian or Ubuntu")
 }
@@ -36,16 +34,9 @@ impl Debian {
     pub fn fetch(manifest: &Manifest, cache: &Path, progress: &dyn Fn(&str)) -> Result<Self> {
         let archives = machine_sources(Path::new("/etc/apt"))?;
         let codename = codename()?;
-        let want = Suites {
-            codename: &codename,
-            components: "main non-free-firmware",
-            backports: false,
-        };
-        let apt = Apt::create(
-            &cache.join("apt-arm64"),
-            Scope::Arm64,
-            &derive(&archives, want)?,
-        )?;
+        let want =
+            Suites { codename: &codename, components: "main non-free-firmware", backports: false };
+        let apt = Apt::create(&cache.join("apt-arm64"), Scope::Arm64, &derive(&archives, want)?)?;
         progress("reading the lists of Debian's arm64 packages");
         apt.update()?;
         let emulator = &manifest.emulator;
@@ -57,44 +48,31 @@ impl Debian {
         for package in &emulator.package {
             progress(&package.name);
             let folder = apt.unpacked(&package.name)?;
-            root.push(Taken {
-                folder,
-                files: package.files.clone(),
-            });
+            root.push(Taken { folder, files: package.files.clone() });
         }
-        Ok(Self {
-            kernel,
-            kernel_name,
-            firmware,
-            root,
-        })
+        Ok(Self { kernel, kernel_name, firmware, root })
+    }
+
+    /// Every unpacked package; the names carry the versions.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        let root = self.root.iter().map(|taken| taken.folder.as_path());
+        [self.kernel.as_path(), self.firmware.as_path()].into_iter().chain(root)
     }
 
     /// Boot files with an initramfs around `program`.
     pub fn boot_parts(&self, manifest: &Manifest, program: &Path) -> Result<BootParts> {
         let emulator = &manifest.emulator;
-        let mut parts = BootParts {
-            cmdline: emulator.cmdline.clone(),
-            ..BootParts::default()
-        };
+        let mut parts = BootParts { cmdline: emulator.cmdline.clone(), ..BootParts::default() };
         let mut put = |name: &str, path: &Path| {
             let bytes = fs::read(path).with_context(|| path.display().to_string());
             bytes.map(|bytes| parts.files.insert(name.to_owned(), bytes))
         };
         for name in &emulator.firmware_files {
-            put(
-                name,
-                &self.firmware.join(&emulator.firmware_folder).join(name),
-            )?;
+            put(name, &self.firmware.join(&emulator.firmware_folder).join(name))?;
         }
         let version = self.kernel_version();
-        put(
-            "kernel8.img",
-            &self.kernel.join(format!("boot/vmlinuz-{version}")),
-        )?;
-        let tree = emulator
-            .device_tree
-            .replace("{kernel}", &format!("linux-image-{version}"));
+        put("kernel8.img", &self.kernel.join(format!("boot/vmlinuz-{version}")))?;
+        let tree = emulator.device_tree.replace("{kernel}", &format!("linux-image-{version}"));
         put("bcm2711-rpi-4-b.dtb", &self.kernel.join(tree))?;
         let modules = self.kernel.join("lib/modules").join(version);
         let initramfs = initramfs::build(program, &modules, &emulator.modules)?;
@@ -110,8 +88,6 @@ impl Debian {
 /// The package behind the meta package.
 fn kernel_name(apt: &Apt, meta: &str) -> Result<String> {
     let depends = apt.depends(meta)?;
-    let name = depends
-        .into_iter()
-        .find(|name| name.starts_with("linux-image-"));
+    let name = depends.into_iter().find(|name| name.starts_with("linux-image-"));
     name.with_context(|| format!("{meta} names no kernel"))
 }

@@ -19,10 +19,7 @@ pub struct FatFile {
 
 impl FatFile {
     pub fn new(name: &str, bytes: impl Into<Vec<u8>>) -> Self {
-        Self {
-            name: name.to_owned(),
-            bytes: bytes.into(),
-        }
+        Self { name: name.to_owned(), bytes: bytes.into() }
     }
 }
 
@@ -106,21 +103,12 @@ mod tests {
         let bytes = make("TEST", 1, 16 * MIB, files).unwrap();
         let card = tempfile::tempfile().unwrap();
         card.write_all_at(&bytes, MIB).unwrap();
-        (
-            card,
-            Extent {
-                start: MIB,
-                bytes: 16 * MIB,
-            },
-        )
+        (card, Extent { start: MIB, bytes: 16 * MIB })
     }
 
     #[test]
     fn equal_files_give_equal_bytes() {
-        let files = [
-            FatFile::new("cmdline.txt", "quiet"),
-            FatFile::new("kernel8.img", [7; 5000]),
-        ];
+        let files = [FatFile::new("cmdline.txt", "quiet"), FatFile::new("kernel8.img", [7; 5000])];
         assert_eq!(
             make("A", 1, 16 * MIB, &files).unwrap(),
             make("A", 1, 16 * MIB, &files).unwrap()
@@ -129,10 +117,7 @@ mod tests {
 
     #[test]
     fn a_replaced_file_reads_back_and_its_neighbours_stay() {
-        let (card, extent) = card(&[
-            FatFile::new("a", "one"),
-            FatFile::new("linnet.toml", "long"),
-        ]);
+        let (card, extent) = card(&[FatFile::new("a", "one"), FatFile::new("linnet.toml", "long")]);
         replace_on_card(&card, extent, &FatFile::new("linnet.toml", "new")).unwrap();
         let read = |name| read_on_card(&card, extent, name, 100).unwrap();
         assert_eq!(read("linnet.toml").as_deref(), Some(b"new".as_slice()));

@@ -20,10 +20,7 @@ const COMPRESSION_LEVEL: i32 = 12;
 /// Builds the archive: `program` as `/init`, `modules` with all they depend on.
 pub fn build(program: &Path, module_folder: &Path, modules: &[String]) -> Result<Vec<u8>> {
     let modules = collect(module_folder, modules)?;
-    let list: String = modules
-        .iter()
-        .map(|module| format!("{}\n", module.file))
-        .collect();
+    let list: String = modules.iter().map(|module| format!("{}\n", module.file)).collect();
     let mut archive = Archive::default();
     for folder in ["dev", "modules"] {
         archive.entry(folder, FOLDER, (0, 0), &[]);
@@ -33,17 +30,9 @@ pub fn build(program: &Path, module_folder: &Path, modules: &[String]) -> Result
     archive.entry("init", FILE, (0, 0), &program);
     archive.entry("modules.list", FILE, (0, 0), list.as_bytes());
     for module in &modules {
-        archive.entry(
-            &format!("modules/{}", module.file),
-            FILE,
-            (0, 0),
-            &module.bytes,
-        );
+        archive.entry(&format!("modules/{}", module.file), FILE, (0, 0), &module.bytes);
     }
-    Ok(zstd::encode_all(
-        archive.finish().as_slice(),
-        COMPRESSION_LEVEL,
-    )?)
+    Ok(zstd::encode_all(archive.finish().as_slice(), COMPRESSION_LEVEL)?)
 }
 
 #[derive(Debug)]
@@ -76,9 +65,7 @@ fn add(
     if depth > DEPENDENCY_DEPTH_MAX {
         bail!("the dependencies of the kernel module {name} do not end");
     }
-    let path = paths
-        .get(&name)
-        .with_context(|| format!("the kernel has no module {name}"))?;
+    let path = paths.get(&name).with_context(|| format!("the kernel has no module {name}"))?;
     let bytes = read_module(path)?;
     for dependency in depends(&bytes) {
         add(loaded, paths, &dependency, depth + 1)?;
@@ -127,16 +114,9 @@ fn depends(module: &[u8]) -> Vec<String> {
     let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else {
         return Vec::new();
     };
-    let text = module[at + KEY.len()..]
-        .split(|byte| *byte == 0)
-        .next()
-        .unwrap_or_default();
+    let text = module[at + KEY.len()..].split(|byte| *byte == 0).next().unwrap_or_default();
     let names = String::from_utf8_lossy(text);
-    names
-        .split(',')
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
+    names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// A cpio archive under construction. Inode numbers count up, every time is zero.
@@ -151,25 +131,10 @@ impl Archive {
         self.entries += 1;
         let size = u32::try_from(content.len()).expect("modules are far below 4 GiB");
         let name_size = u32::try_from(name.len() + 1).expect("names are short");
-        let fields = [
-            self.entries,
-            mode,
-            0,
-            0,
-            1,
-            0,
-            size,
-            0,
-            0,
-            device.0,
-            device.1,
-            name_size,
-            0,
-        ];
+        let fields = [self.entries, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name_size, 0];
         self.bytes.extend_from_slice(b"070701");
         for field in fields {
-            self.bytes
-                .extend_from_slice(format!("{field:08x}").as_bytes());
+            self.bytes.extend_from_slice(format!("{field:08x}").as_bytes());
         }
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.push(0);
@@ -218,12 +183,7 @@ mod tests {
     fn dashes_and_underscores_are_alike_and_an_absent_module_is_named() {
         let folder = modules(&[("virtio-rng", "")]);
         assert_eq!(order(&folder, &["virtio_rng"]).unwrap(), ["virtio_rng.ko"]);
-        assert!(
-            order(&folder, &["dwc2"])
-                .unwrap_err()
-                .to_string()
-                .contains("dwc2")
-        );
+        assert!(order(&folder, &["dwc2"]).unwrap_err().to_string().contains("dwc2"));
     }
 
     #[test]

@@ -59,15 +59,9 @@ pub enum LayoutError {
 impl Layout {
     pub fn compute(manifest: &Manifest, card_bytes: u64) -> Result<Self, LayoutError> {
         let sizes = &manifest.partitions;
-        let autoboot = Extent {
-            start: ALIGN,
-            bytes: sizes.autoboot_mib * MIB,
-        };
+        let autoboot = Extent { start: ALIGN, bytes: sizes.autoboot_mib * MIB };
         let boot = pair(autoboot.end(), sizes.boot_mib * MIB, 0);
-        let slot_area = Extent {
-            start: boot[1].end(),
-            bytes: sizes.slot_area_kib * KIB,
-        };
+        let slot_area = Extent { start: boot[1].end(), bytes: sizes.slot_area_kib * KIB };
         let extended_start = slot_area.end().next_multiple_of(ALIGN);
         let root = pair(extended_start + ALIGN, sizes.root_mib * MIB, ALIGN);
         let data_start = root[1].end() + ALIGN;
@@ -79,16 +73,10 @@ impl Layout {
             autoboot,
             boot,
             slot_area,
-            extended: Extent {
-                start: extended_start,
-                bytes: end - extended_start,
-            },
+            extended: Extent { start: extended_start, bytes: end - extended_start },
             ebr: [extended_start, root[0].end(), root[1].end()],
             root,
-            data: Extent {
-                start: data_start,
-                bytes: end - data_start,
-            },
+            data: Extent { start: data_start, bytes: end - data_start },
         })
     }
 
@@ -107,22 +95,13 @@ impl Layout {
 
 /// Two equal extents with `gap` bytes between them.
 fn pair(start: u64, bytes: u64, gap: u64) -> [Extent; 2] {
-    [
-        Extent { start, bytes },
-        Extent {
-            start: start + bytes + gap,
-            bytes,
-        },
-    ]
+    [Extent { start, bytes }, Extent { start: start + bytes + gap, bytes }]
 }
 
 fn check(card_bytes: u64, data_start: u64, root: &[Extent; 2]) -> Result<(), LayoutError> {
     let need = data_start + DATA_BYTES_MIN;
     if card_bytes < need {
-        return Err(LayoutError::CardTooSmall {
-            have: card_bytes / MIB,
-            need: need.div_ceil(MIB),
-        });
+        return Err(LayoutError::CardTooSmall { have: card_bytes / MIB, need: need.div_ceil(MIB) });
     }
     if card_bytes > CARD_BYTES_MAX {
         return Err(LayoutError::CardTooLarge);
@@ -174,10 +153,7 @@ mod tests {
 
     #[test]
     fn a_card_that_is_too_small_or_too_large_is_refused_with_the_reason() {
-        assert!(matches!(
-            layout(256),
-            Err(LayoutError::CardTooSmall { have: 256, .. })
-        ));
+        assert!(matches!(layout(256), Err(LayoutError::CardTooSmall { have: 256, .. })));
         assert_eq!(layout(3 << 20), Err(LayoutError::CardTooLarge));
     }
 

@@ -48,13 +48,7 @@ pub fn encode(layout: &Layout) -> Vec<(u64, [u8; SECTOR])> {
         put(&mut sector, 0, LINUX, part.start - here, part.bytes);
         if let (Some(next), Some(next_part)) = (layout.ebr.get(index + 1), parts.get(index + 1)) {
             let bytes = next_part.end() - next;
-            put(
-                &mut sector,
-                1,
-                EXTENDED_LBA,
-                next - layout.extended.start,
-                bytes,
-            );
+            put(&mut sector, 1, EXTENDED_LBA, next - layout.extended.start, bytes);
         }
         sign(&mut sector);
         sectors.push((here, sector));
@@ -69,13 +63,7 @@ fn master(layout: &Layout) -> [u8; SECTOR] {
     for (index, fat) in fats.into_iter().enumerate() {
         put(&mut sector, index, FAT16_LBA, fat.start, fat.bytes);
     }
-    put(
-        &mut sector,
-        3,
-        EXTENDED_LBA,
-        layout.extended.start,
-        layout.extended.bytes,
-    );
+    put(&mut sector, 3, EXTENDED_LBA, layout.extended.start, layout.extended.bytes);
     sign(&mut sector);
     sector
 }
@@ -83,9 +71,7 @@ fn master(layout: &Layout) -> [u8; SECTOR] {
 /// `start` is relative to whatever the entry counts from; both fields are sectors on the card.
 fn put(sector: &mut [u8; SECTOR], index: usize, kind: u8, start: u64, bytes: u64) {
     let sectors = |bytes: u64| {
-        u32::try_from(bytes / SECTOR_BYTES)
-            .expect("layouts end below 2^32 sectors")
-            .to_le_bytes()
+        u32::try_from(bytes / SECTOR_BYTES).expect("layouts end below 2^32 sectors").to_le_bytes()
     };
     let entry = &mut sector[TABLE + index * ENTRY..][..ENTRY];
     entry[1..4].copy_from_slice(&CHS_USE_LBA);
@@ -106,16 +92,9 @@ pub fn decode(
     let master = signed(0, read_sector(0)?)?;
     let mut found: Vec<Partition> = (0..4)
         .filter_map(|index| entry(&master, index).map(|(kind, extent)| (index, kind, extent)))
-        .map(|(index, kind, extent)| Partition {
-            number: index as u32 + 1,
-            kind,
-            extent,
-        })
+        .map(|(index, kind, extent)| Partition { number: index as u32 + 1, kind, extent })
         .collect();
-    if let Some(extended) = found
-        .iter()
-        .find(|part| matches!(part.kind, 5 | EXTENDED_LBA))
-    {
+    if let Some(extended) = found.iter().find(|part| matches!(part.kind, 5 | EXTENDED_LBA)) {
         let base = extended.extent.start;
         found.extend(logical(base, read_sector)?);
     }
@@ -131,15 +110,8 @@ fn logical(
     for number in 5..5 + LOGICAL_MAX as u32 {
         let sector = signed(here, read_sector(here)?)?;
         if let Some((kind, extent)) = entry(&sector, 0) {
-            let extent = Extent {
-                start: here + extent.start,
-                ..extent
-            };
-            found.push(Partition {
-                number,
-                kind,
-                extent,
-            });
+            let extent = Extent { start: here + extent.start, ..extent };
+            found.push(Partition { number, kind, extent });
         }
         match entry(&sector, 1) {
             Some((_, next)) => here = base + next.start,
@@ -151,22 +123,16 @@ fn logical(
 
 fn signed(offset: u64, sector: [u8; SECTOR]) -> Result<[u8; SECTOR], TableError> {
     let ok = sector.ends_with(&SIGNATURE);
-    ok.then_some(sector)
-        .ok_or(TableError::NoSignature(offset / SECTOR_BYTES))
+    ok.then_some(sector).ok_or(TableError::NoSignature(offset / SECTOR_BYTES))
 }
 
 fn entry(sector: &[u8; SECTOR], index: usize) -> Option<(u8, Extent)> {
     let entry = &sector[TABLE + index * ENTRY..][..ENTRY];
     let field = |at: usize| {
-        let bytes = entry[at..]
-            .first_chunk::<4>()
-            .expect("an entry has 16 bytes");
+        let bytes = entry[at..].first_chunk::<4>().expect("an entry has 16 bytes");
         u64::from(u32::from_le_bytes(*bytes)) * SECTOR_BYTES
     };
-    let extent = Extent {
-        start: field(8),
-        bytes: field(12),
-    };
+    let extent = Extent { start: field(8), bytes: field(12) };
     (entry[4] != 0 && extent.bytes != 0).then_some((entry[4], extent))
 }
 
@@ -189,12 +155,7 @@ mod tests {
         let found = decode(|offset| Ok(sectors[&offset])).unwrap();
         assert_eq!(found.len(), 7);
         for part in found {
-            assert_eq!(
-                Some(part.extent),
-                layout.partition(part.number),
-                "p{}",
-                part.number
-            );
+            assert_eq!(Some(part.extent), layout.partition(part.number), "p{}", part.number);
         }
     }
 

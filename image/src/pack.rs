@@ -22,31 +22,13 @@ pub fn squashfs(folder: &Path, target: &Path) -> Result<Vec<u8>> {
     fs::remove_file(target).ok();
     let output = Command::new("mksquashfs")
         .args([folder, target])
-        .args([
-            "-comp",
-            "zstd",
-            "-b",
-            SQUASHFS_BLOCK,
-            "-all-root",
-            "-no-xattrs",
-            "-noappend",
-        ])
-        .args([
-            "-mkfs-time",
-            "0",
-            "-all-time",
-            "0",
-            "-no-progress",
-            "-quiet",
-        ])
+        .args(["-comp", "zstd", "-b", SQUASHFS_BLOCK, "-all-root", "-no-xattrs", "-noappend"])
+        .args(["-mkfs-time", "0", "-all-time", "0", "-no-progress", "-quiet"])
         .env_remove("SOURCE_DATE_EPOCH") // it contradicts the explicit times
         .output()
         .context("mksquashfs is missing; install the package squashfs-tools")?;
     if !output.status.success() {
-        bail!(
-            "mksquashfs: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("mksquashfs: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(fs::read(target)?)
 }

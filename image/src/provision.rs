@@ -29,10 +29,7 @@ pub fn mint() -> Result<Minted> {
         time_zone: None,
         wifi: None,
     };
-    Ok(Minted {
-        token,
-        provisioning,
-    })
+    Ok(Minted { token, provisioning })
 }
 
 fn random() -> Result<[u8; 16]> {
@@ -88,17 +85,11 @@ mod tests {
         provision(&path, &minted.provisioning).unwrap();
         let card = File::open(&path).unwrap();
         let extent = partition(&card, 1).unwrap();
-        let bytes = read_on_card(&card, extent, FILE_NAME, 16 << 10)
-            .unwrap()
-            .unwrap();
+        let bytes = read_on_card(&card, extent, FILE_NAME, 16 << 10).unwrap().unwrap();
         let parsed = update::provision::parse(&bytes).unwrap();
         assert_eq!(parsed.provisioning, minted.provisioning);
         assert!(parsed.provisioning.claim_token_hash.matches(&minted.token));
-        assert!(
-            !String::from_utf8(bytes)
-                .unwrap()
-                .contains(&minted.token.text())
-        );
+        assert!(!String::from_utf8(bytes).unwrap().contains(&minted.token.text()));
     }
 
     #[test]

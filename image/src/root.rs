@@ -35,9 +35,7 @@ pub fn stage(
     }
     copy_tree(overlay, target).context("the overlay")?;
     for (name, place) in &manifest.root.programs {
-        let built = programs
-            .get(name)
-            .with_context(|| format!("{name} was not built"))?;
+        let built = programs.get(name).with_context(|| format!("{name} was not built"))?;
         install(built, &target.join(place))?;
     }
     Ok(())
@@ -116,31 +114,13 @@ mod tests {
         fs::write(path("program"), "binary").unwrap();
         let manifest = Manifest::load().unwrap();
         let files = vec!["usr/lib/libc.so.6".to_owned(), "usr/lib/libc.so".to_owned()];
-        let taken = [Taken {
-            folder: path("deb"),
-            files,
-        }];
+        let taken = [Taken { folder: path("deb"), files }];
         let programs = manifest.root.programs.keys();
-        let programs = programs
-            .map(|name| (name.clone(), path("program")))
-            .collect();
-        stage(
-            &path("root"),
-            &manifest,
-            &path("overlay"),
-            &taken,
-            &programs,
-        )
-        .unwrap();
-        assert_eq!(
-            fs::read_to_string(path("root/lib/libc.so")).unwrap(),
-            "libc"
-        );
+        let programs = programs.map(|name| (name.clone(), path("program"))).collect();
+        stage(&path("root"), &manifest, &path("overlay"), &taken, &programs).unwrap();
+        assert_eq!(fs::read_to_string(path("root/lib/libc.so")).unwrap(), "libc");
         assert!(path("root/etc/hosts").is_file());
-        let mode = fs::metadata(path("root/usr/bin/linnetd"))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(path("root/usr/bin/linnetd")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o755);
     }
 

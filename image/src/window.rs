@@ -15,11 +15,7 @@ pub struct Window<'a> {
 
 impl<'a> Window<'a> {
     pub fn new(file: &'a File, extent: Extent) -> Self {
-        Self {
-            file,
-            extent,
-            position: 0,
-        }
+        Self { file, extent, position: 0 }
     }
 
     /// How many of `wanted` bytes lie inside from here on.
@@ -32,9 +28,7 @@ impl<'a> Window<'a> {
 impl Read for Window<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.inside(buffer.len());
-        let read = self
-            .file
-            .read_at(&mut buffer[..bytes], self.extent.start + self.position)?;
+        let read = self.file.read_at(&mut buffer[..bytes], self.extent.start + self.position)?;
         self.position += read as u64;
         Ok(read)
     }
@@ -43,9 +37,7 @@ impl Read for Window<'_> {
 impl Write for Window<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let bytes = self.inside(buffer.len());
-        let written = self
-            .file
-            .write_at(&buffer[..bytes], self.extent.start + self.position)?;
+        let written = self.file.write_at(&buffer[..bytes], self.extent.start + self.position)?;
         self.position += written as u64;
         Ok(written)
     }

@@ -49,19 +49,14 @@ pub fn machine_sources(etc_apt: &Path) -> Result<Vec<Archive>> {
 
 /// Sources for the machine's own release from the archives it already uses, plus backports.
 pub fn derive(archives: &[Archive], want: Suites<'_>) -> Result<String> {
-    let release = archives
-        .iter()
-        .find(|archive| archive.carries(want.codename));
+    let release = archives.iter().find(|archive| archive.carries(want.codename));
     let Some(release) = release else {
         bail!(
             "no apt source of this machine carries {}; its archive is needed for the emulator's parts",
             want.codename
         );
     };
-    let mut suites = vec![
-        want.codename.to_owned(),
-        format!("{}-updates", want.codename),
-    ];
+    let mut suites = vec![want.codename.to_owned(), format!("{}-updates", want.codename)];
     if want.backports {
         suites.push(format!("{}-backports", want.codename));
     }
@@ -81,9 +76,7 @@ impl Archive {
 
 fn stanza(archive: &Archive, suites: &[String], components: &str) -> String {
     let key = archive.signed_by.as_ref();
-    let signed_by = key
-        .map(|path| format!("Signed-By: {path}\n"))
-        .unwrap_or_default();
+    let signed_by = key.map(|path| format!("Signed-By: {path}\n")).unwrap_or_default();
     let (uri, suites) = (&archive.uri, suites.join(" "));
     format!("Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: {components}\n{signed_by}\n")
 }
@@ -101,9 +94,7 @@ fn parse_line(line: &str) -> Option<Archive> {
         None => ("", rest),
     };
     let mut words = rest.split_whitespace();
-    let key = options
-        .split_whitespace()
-        .find_map(|option| option.strip_prefix("signed-by="));
+    let key = options.split_whitespace().find_map(|option| option.strip_prefix("signed-by="));
     Some(Archive {
         uri: words.next()?.to_owned(),
         suites: vec![words.next()?.to_owned()],
@@ -115,10 +106,7 @@ fn parse_line(line: &str) -> Option<Archive> {
 fn parse_deb822(text: &str) -> Vec<Archive> {
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let stanzas = lines.split(|line| line.trim().is_empty());
-    stanzas
-        .filter(|stanza| !stanza.is_empty())
-        .flat_map(parse_stanza)
-        .collect()
+    stanzas.filter(|stanza| !stanza.is_empty()).flat_map(parse_stanza).collect()
 }
 
 fn parse_stanza(lines: &[&str]) -> Vec<Archive> {
@@ -133,20 +121,12 @@ fn parse_stanza(lines: &[&str]) -> Vec<Archive> {
         return Vec::new();
     }
     let words = |text: Option<&str>| -> Vec<String> {
-        text.unwrap_or_default()
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect()
+        text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     };
     // An empty value means that the key itself follows in the stanza; apt finds the machine's keys.
-    let signed_by = field("Signed-By")
-        .filter(|path| path.starts_with('/'))
-        .map(str::to_owned);
-    let archive = |uri| Archive {
-        uri,
-        suites: words(field("Suites")),
-        signed_by: signed_by.clone(),
-    };
+    let signed_by = field("Signed-By").filter(|path| path.starts_with('/')).map(str::to_owned);
+    let archive =
+        |uri| Archive { uri, suites: words(field("Suites")), signed_by: signed_by.clone() };
     words(field("URIs")).into_iter().map(archive).collect()
 }
 
@@ -160,11 +140,7 @@ mod tests {
         Components: main\n\nTypes: deb\nURIs: http://off.test\nSuites: bookworm\nEnabled: no\n";
 
     fn want(backports: bool) -> Suites<'static> {
-        Suites {
-            codename: "bookworm",
-            components: "main non-free-firmware",
-            backports,
-        }
+        Suites { codename: "bookworm", components: "main non-free-firmware", backports }
     }
 
     #[test]
@@ -191,11 +167,7 @@ mod tests {
             signed_by: Some("/k.gpg".into()),
         };
         assert_eq!(archives, [expected]);
-        assert!(
-            !derive(&archives, want(false))
-                .unwrap()
-                .contains("backports")
-        );
+        assert!(!derive(&archives, want(false)).unwrap().contains("backports"));
     }
 
     #[test]

@@ -1,1 +1,17 @@
-//! The emulated Pi: VideoCore stand-in, QEMU harness, power cuts.
+//! The emulated Pi: a stand-in for the VideoCore bootloader that starts QEMU with what the card
+//! says, a console and monitor to drive it, and the write log from which power cuts are made.
+//! Used by `cargo xtask emulate` and by the tests; software emulation only.
+
+#![forbid(unsafe_code)]
+
+pub mod console;
+pub mod device_tree;
+pub mod gpio;
+pub mod machine;
+pub mod pi;
+pub mod ports;
+pub mod qmp;
+pub mod standin;
+
+pub use machine::Machine;
+pub use pi::{Options, Pi};

@@ -1,7 +1,10 @@
 //! Developer verbs: one command for everything, the same in CI as on a desk.
 #![forbid(unsafe_code)]
 
+mod cross;
+mod emulate;
 mod run;
+mod setup;
 mod sim;
 mod test;
 mod tidy;
@@ -25,6 +28,8 @@ enum Verb {
     Tidy,
     /// The seeded simulator: drops, kills and power cuts against the real core and log.
     Sim(sim::Options),
+    /// Builds the card and boots it on an emulated Pi.
+    Emulate(emulate::Options),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +37,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => test::run(&options),
         Verb::Tidy => tidy::run(),
         Verb::Sim(options) => sim::run(&options),
+        Verb::Emulate(options) => emulate::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,143 @@
+//! `cargo xtask emulate`: builds the card and boots it on an emulated Pi, with the claim link on
+//! the screen. Steps whose input did not change are skipped; the card keeps its data between runs.
+
+mod build;
+mod card;
+mod stamp;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use vm::pi::Polled;
+use vm::ports::{Forward, forward};
+use vm::{Machine, Pi};
+
+use crate::setup;
+
+/// How often a press of Ctrl-C is looked for while the console is silent.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// An orderly shutdown closes the log and unmounts; a busy host takes its time.
+const POWER_OFF_MAX: Duration = Duration::from_secs(60);
+/// The answer to the first request of a page that is there.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The emulated board.
+    #[arg(long, value_enum, default_value = "virt")]
+    machine: Board,
+    /// Start with a new card; what was on the old one is lost.
+    #[arg(long)]
+    fresh: bool,
+    /// Only list what is missing on this machine.
+    #[arg(long)]
+    no_install: bool,
+    /// Build the card and stop.
+    #[arg(long)]
+    build_only: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Board {
+    Virt,
+    Raspi4b,
+}
+
+impl From<Board> for Machine {
+    fn from(board: Board) -> Self {
+        match board {
+            Board::Virt => Self::Virt,
+            Board::Raspi4b => Self::Raspi4b,
+        }
+    }
+}
+
+/// Ports of the box and where they are wished on loopback: HTTPS, HTTP, the native protocol.
+const PORTS: [(u16, u16); 3] = [(443, 8443), (80, 8080), (7443, 7443)];
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    setup::ensure(setup::Verb::Emulate, !options.no_install)?;
+    let tree = tree();
+    let built = build::image(&tree, !options.no_install)?;
+    if options.build_only {
+        return Ok(());
+    }
+    let card = card::prepare(&tree, &built, options.fresh)?;
+    emulate(options.machine.into(), &card)
+}
+
+/// The root of the source tree, from where this tool was built.
+fn tree() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("tools/xtask lies two levels down").to_owned()
+}
+
+fn emulate(machine: Machine, card: &card::Card) -> Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let pressed = Arc::clone(&stop);
+    ctrlc::set_handler(move || pressed.store(true, Ordering::Relaxed))?;
+    let forwards: Result<Vec<Forward>> =
+        PORTS.iter().map(|(guest, host)| forward(*guest, *host)).collect();
+    let forwards = forwards?;
+    eprintln!("Booting an emulated Pi ({}); not a release, Ctrl-C powers it off.", machine.name());
+    let started = Instant::now();
+    let mut pi = Pi::power_on(vm::Options {
+        machine,
+        card: card.path.clone(),
+        forwards: forwards.clone(),
+        cmdline: String::new(),
+        write_log: None,
+    })?;
+    let mut page = Some(Page { https: forwards[0].host, http: forwards[1].host, started });
+    while !stop.load(Ordering::Relaxed) {
+        match pi.poll_line(Instant::now() + LOOK_AGAIN)? {
+            Polled::Line(line) => println!("  {}", line.text),
+            Polled::Silent => page = page.and_then(|page| page.announce_if_up(card)),
+            Polled::Off => bail!("the emulated Pi switched itself off; its last lines are above"),
+        }
+    }
+    eprintln!("Powering off.");
+    pi.power_off(POWER_OFF_MAX)
+        .context("the box did not switch itself off; its card is as after a power cut")
+}
+
+/// The claim page, until it answers for the first time.
+struct Page {
+    https: u16,
+    http: u16,
+    started: Instant,
+}
+
+impl Page {
+    /// Consumes itself when the page is up. QEMU accepts connections before the box listens, so
+    /// only an answer counts.
+    fn announce_if_up(self, card: &card::Card) -> Option<Self> {
+        if !answers(self.http) {
+            return Some(self);
+        }
+        let host = format!("localhost:{}", self.https);
+        let seconds = self.started.elapsed().as_secs_f32();
+        println!("\nThe box answers after {seconds:.1} s. Whoever opens this link first owns it:");
+        println!("\n  {}\n", image::provision::claim_link(&host, &card.token));
+        println!("Your browser warns about the certificate, as with a new box: go on anyway.");
+        None
+    }
+}
+
+fn answers(port: u16) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(ANSWER_MAX))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer)?;
+        Ok(answer == *b"HTTP/")
+    };
+    ask().unwrap_or(false)
+}

@@ -1,0 +1,128 @@
+//! From the tree to the emulator's card image: web client, programs for the Pi, Debian's parts,
+//! root, card. Each step is skipped when its input did not change.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use image::debian::Debian;
+use image::{Manifest, card, manifest, pack, root};
+
+use super::stamp::{Stamp, is};
+use crate::cross::{Built, Toolchain};
+use crate::setup;
+
+/// The image and the fingerprint of all that went into it.
+pub(super) struct Image {
+    pub(super) path: PathBuf,
+    pub(super) stamp: String,
+}
+
+/// Builds `out/emulator/linnet-emulator.img` and its compressed form.
+pub(super) fn image(tree: &Path, install: bool) -> Result<Image> {
+    let out = tree.join("out/emulator");
+    fs::create_dir_all(&out)?;
+    step("web client", || client(tree, &out))?;
+    let built = step("programs for the Pi", || Toolchain::find(install)?.build(tree))?;
+    let parsed = Manifest::load()?;
+    let cache = setup::cache_folder()?;
+    let debian = step("Debian's arm64 parts", || {
+        Debian::fetch(&parsed, &cache, &|line| eprintln!("    {line}"))
+    })?;
+    let path = out.join("linnet-emulator.img");
+    let stamp = fingerprint(tree, &built, &debian)?;
+    if !is(&out.join("image.stamp"), &stamp) || !path.is_file() {
+        step("card image", || write(tree, &out, &path, &parsed, &built, &debian))?;
+        fs::write(out.join("image.stamp"), &stamp)?;
+    }
+    Ok(Image { path, stamp })
+}
+
+fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    eprintln!("- {name}");
+    let started = Instant::now();
+    let result = work().with_context(|| format!("step \"{name}\""))?;
+    eprintln!("  {name}: {:.1} s", started.elapsed().as_secs_f32());
+    Ok(result)
+}
+
+/// The client is part of linnetd; its build is npm's.
+fn client(tree: &Path, out: &Path) -> Result<()> {
+    let folder = tree.join("appliance/client");
+    if !folder.join("package.json").is_file() {
+        return Ok(());
+    }
+    let mut stamp = Stamp::default();
+    stamp.folder(&folder, &["node_modules", "dist"])?;
+    let stamp = stamp.finish();
+    let stamp_file = out.join("client.stamp");
+    if is(&stamp_file, &stamp) && folder.join("dist/index.html").is_file() {
+        return Ok(());
+    }
+    npm(&folder, &["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
+    npm(&folder, &["run", "--silent", "build"])?;
+    fs::write(stamp_file, stamp)?;
+    Ok(())
+}
+
+fn npm(folder: &Path, arguments: &[&str]) -> Result<()> {
+    let status = Command::new("npm")
+        .args(arguments)
+        .current_dir(folder)
+        .env("PATH", setup::node_path()?)
+        .status()
+        .context("npm is missing; install the package npm")?;
+    if !status.success() {
+        bail!("npm {} failed in appliance/client; its reason stands above", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// The tool's own program stands for the code that writes images.
+fn fingerprint(tree: &Path, built: &Built, debian: &Debian) -> Result<String> {
+    let mut stamp = Stamp::default();
+    stamp.text(manifest::TEXT);
+    stamp.folder(&tree.join("overlay"), &[])?;
+    for program in built.programs.values().chain([&built.initramfs, &std::env::current_exe()?]) {
+        stamp.file(program)?;
+    }
+    for folder in debian.folders() {
+        stamp.text(&folder.display().to_string());
+    }
+    Ok(stamp.finish())
+}
+
+fn write(
+    tree: &Path,
+    out: &Path,
+    path: &Path,
+    manifest: &Manifest,
+    built: &Built,
+    debian: &Debian,
+) -> Result<()> {
+    let staging = tempfile::tempdir_in(out)?;
+    let folder = staging.path().join("root");
+    fs::create_dir(&folder)?;
+    root::stage(&folder, manifest, &tree.join("overlay"), &debian.root, &built.programs)?;
+    let squashfs = pack::squashfs(&folder, &staging.path().join("root.squashfs"))?;
+    let parts = debian.boot_parts(manifest, &built.initramfs)?;
+    card::write(path, manifest, &parts, &squashfs)?;
+    let packed = out.join("linnet-emulator.img.zst");
+    let budget = manifest.budget.emulator_compressed_mib;
+    let bytes = pack::compress(path, &packed, pack::LEVEL_EMULATOR, budget);
+    let bytes = bytes.inspect_err(|_| {
+        fs::remove_file(path).ok();
+    })?;
+    eprintln!(
+        "    root {:.1} MiB, compressed card {:.1} MiB",
+        mib(squashfs.len()),
+        mib(bytes as usize)
+    );
+    Ok(())
+}
+
+fn mib(bytes: usize) -> f64 {
+    bytes as f64 / (1 << 20) as f64
+}

@@ -1,0 +1,75 @@
+//! The emulated Pi's card: flashed and provisioned once, then kept. A newer image replaces both
+//! slots and leaves DATA, slot area and provisioning alone.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use image::card::{copy_partition, flash_to_file, partition};
+use image::provision::{mint, provision};
+use image::{Layout, Manifest, layout};
+use update::claim::ClaimToken;
+use update::slots::Slot;
+
+use super::build::Image;
+use super::stamp::is;
+
+/// A card that is ready to boot.
+pub(super) struct Card {
+    pub(super) path: PathBuf,
+    pub(super) token: ClaimToken,
+}
+
+/// Makes the card, or brings the existing one up to the image.
+pub(super) fn prepare(tree: &Path, image: &Image, fresh: bool) -> Result<Card> {
+    let folder = tree.join("out/emulator");
+    let path = folder.join("card.img");
+    let token_file = folder.join("claim-token");
+    let stamp_file = folder.join("card.stamp");
+    let kept = path.is_file() && token_file.is_file() && !fresh;
+    if kept {
+        if !is(&stamp_file, &image.stamp) {
+            update_slots(&image.path, &path)?;
+        }
+    } else {
+        fs::remove_file(&stamp_file).ok();
+        make(&image.path, &path, &token_file)?;
+    }
+    fs::write(&stamp_file, &image.stamp)?;
+    let token = fs::read_to_string(&token_file)?;
+    let token = ClaimToken::parse(token.trim()).context("out/emulator/claim-token; use --fresh")?;
+    Ok(Card { path, token })
+}
+
+fn make(image: &Path, path: &Path, token_file: &Path) -> Result<()> {
+    eprintln!("- a new card");
+    flash_to_file(image, path, Manifest::load()?.card.emulator_card_mib)?;
+    let minted = mint()?;
+    provision(path, &minted.provisioning)?;
+    fs::remove_file(token_file).ok();
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(token_file)?;
+    file.write_all_at(minted.token.text().as_bytes(), 0)?;
+    Ok(())
+}
+
+/// Both slots get the new system, whichever is the default.
+fn update_slots(image: &Path, path: &Path) -> Result<()> {
+    eprintln!("- new system on the existing card");
+    let card = OpenOptions::new().read(true).write(true).open(path)?;
+    let image = File::open(image)?;
+    let layout =
+        Layout::compute(&Manifest::load()?, card.metadata()?.len() / layout::MIB * layout::MIB)?;
+    for slot in Slot::ALL {
+        for number in [slot.boot_partition(), slot.root_partition()] {
+            let place = partition(&card, number)?;
+            if Some(place) != layout.partition(number) {
+                bail!("the kept card has another partition table; start anew with --fresh");
+            }
+            copy_partition(&image, &card, place)?;
+        }
+    }
+    card.sync_all()?;
+    Ok(())
+}
