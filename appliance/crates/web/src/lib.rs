@@ -12,6 +12,7 @@ mod config;
 mod core;
 mod handover;
 pub mod limits;
+mod trust;
 
 pub use config::{Claimable, Clock, Config, Listeners, Network, StaticFile};
 pub use core::{
@@ -19,3 +20,4 @@ pub use core::{
     HealthReport,
 };
 pub use handover::{Adopt, Handover, Protocol};
+pub use trust::{ALPN_HTTP, ALPN_NATIVE, Fingerprint, Trust, TrustError};
