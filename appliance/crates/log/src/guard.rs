@@ -1,7 +1,7 @@
 //! Keeps one poisonous record from stopping the box for ever. Before replay interprets a record,
-//! its offset and the number of attempts go into a small file; a record that crashed the program
-//! three times is skipped from then on. The file is written without a sync (a crashed process
-//! leaves the page cache behind), so it costs a microsecond per record.
+//! its offset goes into a small file; a record at which the program died three times in a row is
+//! skipped from then on. The file is written without a sync (a crashed process leaves the page
+//! cache behind), so it costs a microsecond per record.
 
 use crate::disk::{Disk, DiskError, replace};
 use crate::error::LogError;
@@ -9,7 +9,7 @@ use crate::limits::{QUARANTINE_MAX, REPLAY_ATTEMPTS_MAX};
 
 const GUARD_FILE: &str = "replay-guard";
 const QUARANTINE_FILE: &str = "quarantine";
-const GUARD_BYTES: usize = 16;
+const GUARD_BYTES: usize = 24;
 
 /// What to do with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,43 +19,51 @@ pub enum Verdict {
     Quarantined,
 }
 
-/// Attempts at the record that replay was at when the guard was last written.
+/// Content of the guard's file. Offset 0 means none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Attempts {
-    offset: u64,
-    count: u32,
+struct Trail {
+    /// The record being interpreted.
+    current: u64,
+    /// The record at which the program died last, and how often in a row.
+    suspect: u64,
+    deaths: u32,
 }
 
-impl Attempts {
-    /// The state after entering `offset`, or `None` when it had its chances.
-    const fn enter(self, offset: u64) -> Option<Self> {
-        if self.offset != offset {
-            return Some(Self { offset, count: 1 });
+impl Trail {
+    /// The next process finds the trail: did its predecessor die inside a record?
+    const fn found(self) -> Self {
+        let Self { current, suspect, deaths } = self;
+        if current == 0 {
+            return self;
         }
-        if self.count >= REPLAY_ATTEMPTS_MAX {
-            return None;
-        }
-        Some(Self { offset, count: self.count + 1 })
+        let deaths = if current == suspect { deaths.saturating_add(1) } else { 1 };
+        Self { current: 0, suspect: current, deaths }
+    }
+
+    const fn forbids(self, offset: u64) -> bool {
+        self.suspect == offset && self.deaths >= REPLAY_ATTEMPTS_MAX
     }
 
     fn encode(self) -> [u8; GUARD_BYTES] {
         let mut out = [0; GUARD_BYTES];
-        out[..8].copy_from_slice(&self.offset.to_le_bytes());
-        out[8..12].copy_from_slice(&self.count.to_le_bytes());
-        let crc = crc32c::crc32c(&out[..12]);
-        out[12..].copy_from_slice(&crc.to_le_bytes());
+        out[..8].copy_from_slice(&self.current.to_le_bytes());
+        out[8..16].copy_from_slice(&self.suspect.to_le_bytes());
+        out[16..20].copy_from_slice(&self.deaths.to_le_bytes());
+        let crc = crc32c::crc32c(&out[..20]);
+        out[20..].copy_from_slice(&crc.to_le_bytes());
         out
     }
 
-    /// Damage reads as "no attempts": the guard is a help, not a truth.
+    /// Damage reads as "nobody died": the guard is a help, not a truth.
     fn decode(bytes: &[u8]) -> Self {
-        let attempts = (|| {
-            let offset = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
-            let count = u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?);
-            let attempts = Self { offset, count };
-            (bytes == attempts.encode()).then_some(attempts)
+        let trail = (|| {
+            let current = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
+            let suspect = u64::from_le_bytes(bytes.get(8..16)?.try_into().ok()?);
+            let deaths = u32::from_le_bytes(bytes.get(16..20)?.try_into().ok()?);
+            let trail = Self { current, suspect, deaths };
+            (bytes == trail.encode()).then_some(trail)
         })();
-        attempts.unwrap_or_default()
+        trail.unwrap_or_default()
     }
 }
 
@@ -63,7 +71,7 @@ impl Attempts {
 pub struct ReplayGuard<D: Disk> {
     disk: D,
     file: D::File,
-    attempts: Attempts,
+    trail: Trail,
     quarantined: Vec<u64>,
 }
 
@@ -73,9 +81,10 @@ impl<D: Disk> ReplayGuard<D> {
         let file = open_or_create(&disk, GUARD_FILE)?;
         let mut bytes = [0; GUARD_BYTES];
         let got = disk.pread(&file, 0, &mut bytes)?;
-        let attempts = Attempts::decode(&bytes[..got]);
+        let trail = Trail::decode(&bytes[..got]).found();
+        disk.pwrite(&file, 0, &trail.encode())?;
         let quarantined = read_quarantine(&disk)?;
-        Ok(Self { disk, file, attempts, quarantined })
+        Ok(Self { disk, file, trail, quarantined })
     }
 
     /// Call before interpreting the record at `offset`; offsets start at 1.
@@ -83,19 +92,19 @@ impl<D: Disk> ReplayGuard<D> {
         if self.quarantined.binary_search(&offset).is_ok() {
             return Ok(Verdict::Quarantined);
         }
-        let Some(attempts) = self.attempts.enter(offset) else {
+        if self.trail.forbids(offset) {
             self.quarantine(offset)?;
             return Ok(Verdict::Quarantined);
-        };
-        self.attempts = attempts;
-        self.disk.pwrite(&self.file, 0, &attempts.encode())?;
+        }
+        self.trail.current = offset;
+        self.disk.pwrite(&self.file, 0, &self.trail.encode())?;
         Ok(Verdict::Interpret)
     }
 
     /// Replay reached its end: the last record did not crash.
     pub fn finish(mut self) -> Result<(), LogError> {
-        self.attempts = Attempts::default();
-        self.disk.pwrite(&self.file, 0, &self.attempts.encode())?;
+        self.trail = Trail::default();
+        self.disk.pwrite(&self.file, 0, &self.trail.encode())?;
         self.disk.sync_data(&self.file)?;
         Ok(())
     }

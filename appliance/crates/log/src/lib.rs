@@ -26,6 +26,7 @@ pub use batch::Batch;
 pub use disk::{Disk, DiskError, FaultDisk, ReadFrom, RealDisk, SlowDisk, SlowSpeed};
 pub use error::LogError;
 pub use guard::{ReplayGuard, Verdict};
+pub use names::SegmentName;
 #[cfg(feature = "mutants")]
 pub use options::Mutant;
 pub use options::{OpenFrom, Options};

@@ -3,7 +3,7 @@
 
 /// `seg-<id>-<first offset>-<log id>`, all hexadecimal with leading zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct SegmentName {
+pub struct SegmentName {
     pub id: u32,
     pub first_offset: u64,
     pub log_id: u64,
@@ -11,13 +11,13 @@ pub(crate) struct SegmentName {
 
 impl SegmentName {
     #[must_use]
-    pub(crate) fn file(&self) -> String {
+    pub fn file(&self) -> String {
         format!("seg-{:08x}-{:016x}-{:016x}", self.id, self.first_offset, self.log_id)
     }
 
     /// The reverse of `file`; `None` for any other name.
     #[must_use]
-    pub(crate) fn parse(file: &str) -> Option<Self> {
+    pub fn parse(file: &str) -> Option<Self> {
         let mut parts = file.strip_prefix("seg-")?.split('-');
         let name = Self {
             id: u32::from_str_radix(parts.next()?, 16).ok()?,

@@ -46,6 +46,13 @@ impl Shared {
         self.segments.lock().expect("no holder of this lock panics").clone()
     }
 
+    /// The segment with this id, and the first offset of the one after it.
+    fn segment(&self, id: u32) -> Option<(SegmentName, Option<u64>)> {
+        let segments = self.segments.lock().expect("no holder of this lock panics");
+        let index = segments.binary_search_by_key(&id, |name| name.id).ok()?;
+        Some((segments[index], segments.get(index + 1).map(|next| next.first_offset)))
+    }
+
     /// The segment that holds `offset`, and the first offset of the one after it.
     fn segment_of(&self, offset: u64) -> Option<(SegmentName, Option<u64>)> {
         let segments = self.segments.lock().expect("no holder of this lock panics");
@@ -78,13 +85,18 @@ impl<D: Disk> LogReader<D> {
         self.shared.segments().iter().map(|name| name.id).collect()
     }
 
+    /// The segments' names in order, for readers with an I/O of their own (`format` decodes).
+    #[must_use]
+    pub fn segment_names(&self) -> Vec<SegmentName> {
+        self.shared.segments()
+    }
+
     /// The record at a position that an append or an iteration gave: two small reads at most.
     pub fn read(&self, position: Position) -> Result<Stored, LogError> {
-        let segments = self.shared.segments();
-        let Some(name) = segments.iter().find(|name| name.id == position.segment) else {
+        let Some((name, end_offset)) = self.shared.segment(position.segment) else {
             return Err(self.not_there(0));
         };
-        let mut walker = self.walker(*name, None, READ_WINDOW_BYTES)?;
+        let mut walker = self.walker(name, end_offset, READ_WINDOW_BYTES)?;
         let at = u64::from(position.byte);
         let index = usize::from(position.index);
         let Some(header) = walker.header_at(at)?.filter(|h| index < h.entries.len()) else {
@@ -129,15 +141,14 @@ impl<D: Disk> LogReader<D> {
     /// segment is checked up to what was durable when the scrub began.
     pub fn scrub(&self, segment: u32) -> Result<Findings, LogError> {
         let durable = self.last_offset();
-        let segments = self.shared.segments();
-        let index = segments.iter().position(|name| name.id == segment);
-        let Some(index) = index else { return Err(self.not_there(0)) };
-        let next = segments.get(index + 1).map(|name| name.first_offset);
+        let Some((name, next)) = self.shared.segment(segment) else {
+            return Err(self.not_there(0));
+        };
         let end = next.unwrap_or(durable + 1);
         let mut findings = Findings::default();
-        let file = self.file(segments[index])?;
+        let file = self.file(name)?;
         let source = DiskSource::new(&self.disk, file, ReadFrom::Device, SCAN_WINDOW_BYTES)?;
-        let start = start_of(segments[index], Some(end));
+        let start = start_of(name, Some(end));
         scan_sealed(&mut Walker::new(source, start), segment, end, Care::Hash, &mut findings)?;
         Ok(findings)
     }

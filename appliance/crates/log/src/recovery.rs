@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::disk::{Disk, DiskError, ReadFrom};
 use crate::error::LogError;
 use crate::format::{GENESIS, Hash, Identity};
-use crate::limits::SCAN_WINDOW_BYTES;
+use crate::limits::{SCAN_WINDOW_BYTES, SECTOR_BYTES};
 use crate::names::{FileKind, SegmentName};
 use crate::options::{OpenFrom, Options};
 use crate::reader::LogReader;
@@ -166,7 +166,7 @@ impl<D: Disk> Opening<D> {
         self.add_segment(1)?;
         let name = self.folder.segments[0];
         let tail = Tail { at: 0, next_offset: 1, previous: Some(GENESIS), last_good: None };
-        self.start(name, tail, GENESIS)
+        self.start(name, tail, GENESIS, Vec::new())
     }
 
     /// Puts an empty segment at the end of the log.
@@ -200,7 +200,7 @@ impl<D: Disk> Opening<D> {
         }
         let name = *segments.last().expect("recover is called with at least one segment");
         let verdict = scan.tail(name, wanted, self.options.keeps_torn_record())?;
-        let Scan { findings, hash, rewrite, read_device, .. } = scan;
+        let Scan { findings, hash, last_good, read_device, .. } = scan;
         self.report.findings = findings;
         self.report.read_device = read_device;
         match verdict {
@@ -209,24 +209,27 @@ impl<D: Disk> Opening<D> {
             }
             TailVerdict::Sound { tail, dropped } => {
                 self.report.dropped = dropped;
-                self.make_tail_durable(rewrite)?;
-                self.start(name, tail, hash)
+                self.start(name, tail, hash, last_good)
             }
         }
     }
 
     /// After a kill the page cache may hold a batch that never reached the card: write the same
-    /// bytes again, so that the page is dirty for sure, and sync.
-    fn make_tail_durable(&mut self, rewrite: Option<Rewrite>) -> Result<(), LogError> {
-        let Some(Rewrite { name, at, bytes }) = rewrite else { return Ok(()) };
+    /// bytes again, so that the page is dirty for sure, and sync. The sector behind it becomes
+    /// blank in the same write: a torn header there could otherwise be completed by a later torn
+    /// write, and a batch that was dropped would come back.
+    fn make_tail_durable(&mut self, tail: &TailSegment<D>, good: Vec<u8>) -> Result<(), LogError> {
         if self.options.skips_recovery_sync() {
             return Ok(());
         }
-        let file = self.disk.open(&name.file())?;
-        self.disk.pwrite(&file, at, &bytes).map_err(LogError::SyncFailed)?;
-        self.disk.sync_data(&file).map_err(LogError::SyncFailed)?;
-        self.report.rewritten_bytes = bytes.len() as u64;
-        Ok(())
+        self.report.rewritten_bytes = good.len() as u64;
+        let at = tail.at - good.len() as u64;
+        let mut bytes = good;
+        if tail.at < tail.capacity {
+            bytes.extend_from_slice(&[0; SECTOR_BYTES]);
+        }
+        self.disk.pwrite(&tail.file, at, &bytes).map_err(LogError::SyncFailed)?;
+        self.disk.sync_data(&tail.file).map_err(LogError::SyncFailed)
     }
 
     fn start(
@@ -234,10 +237,13 @@ impl<D: Disk> Opening<D> {
         name: SegmentName,
         tail: Tail,
         previous: Hash,
+        last_good: Vec<u8>,
     ) -> Result<OpenOutcome<D>, LogError> {
         self.report.last_offset = tail.next_offset - 1;
+        let segment = TailSegment::open(&self.disk, name, tail.at)?;
+        self.make_tail_durable(&segment, last_good)?;
         let recovered = Recovered {
-            tail: TailSegment::open(&self.disk, name, tail.at)?,
+            tail: segment,
             next_offset: tail.next_offset,
             previous,
             segments: self.folder.segments,
@@ -245,13 +251,6 @@ impl<D: Disk> Opening<D> {
         let log = Log::start(self.disk, self.options, self.folder.shelf, recovered);
         Ok(OpenOutcome::Ready(Opened { log, report: self.report }))
     }
-}
-
-/// The last good batch, to be written again.
-struct Rewrite {
-    name: SegmentName,
-    at: u64,
-    bytes: Vec<u8>,
 }
 
 /// State of a scan across segments.
@@ -264,7 +263,8 @@ struct Scan<D: Disk> {
     expected: Option<Hash>,
     /// Chain hash of the last header that was read.
     hash: Hash,
-    rewrite: Option<Rewrite>,
+    /// Bytes of the last good batch of the tail segment.
+    last_good: Vec<u8>,
 }
 
 impl<D: Disk> Scan<D> {
@@ -276,7 +276,7 @@ impl<D: Disk> Scan<D> {
             findings: Findings::default(),
             expected: (first.first_offset == 1).then_some(GENESIS),
             hash: GENESIS,
-            rewrite: None,
+            last_good: Vec::new(),
         }
     }
 
@@ -321,8 +321,7 @@ impl<D: Disk> Scan<D> {
         if let TailVerdict::Sound { tail, .. } = &verdict {
             self.hash = tail.previous.unwrap_or(self.hash);
             if let Some(good) = tail.last_good {
-                let bytes = walker.source.get(good.at, good.bytes)?.to_vec();
-                self.rewrite = Some(Rewrite { name, at: good.at, bytes });
+                self.last_good = walker.source.get(good.at, good.bytes)?.to_vec();
             }
         }
         Ok(verdict)

@@ -162,6 +162,8 @@ pub(crate) fn scan_tail<S: Source>(
             Step::Gap { at, first, next } => scan.gap(walker.at(), at, first, next, findings),
             Step::End { at } => {
                 let torn = residue(&mut walker.source, at)?;
+                // What cannot be read may have been acknowledged.
+                scan.past_suspect |= walker.source.met_unreadable();
                 return Ok(scan.verdict(walker.next_offset(), applied_offset, torn, findings));
             }
         }
@@ -175,7 +177,8 @@ struct TailScan {
     before_suspect: Findings,
     /// The first batch that is not right: torn, or damaged.
     suspect: Option<Suspect>,
-    /// Something valid lies behind the suspect: then it was synced once, and is damage.
+    /// The suspect cannot be a torn tail: something valid lies behind it, so it was synced once;
+    /// or the device cannot read.
     past_suspect: bool,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, DiskError, ReadFrom, read_at};
 use crate::format::{self, Entry, FIXED_BYTES, Hash, Header, Identity};
-use crate::limits::SECTOR_BYTES;
+use crate::limits::{DIRECT_ALIGN_BYTES, SECTOR_BYTES};
 
 /// Bytes of a segment.
 pub(crate) trait Source {
@@ -13,6 +13,8 @@ pub(crate) trait Source {
     fn get(&mut self, at: u64, len: usize) -> Result<&[u8], DiskError>;
     /// Length of the segment.
     fn len(&self) -> u64;
+    /// True after the device refused to read some bytes; they were given as zeros.
+    fn met_unreadable(&self) -> bool;
 }
 
 /// A segment on disk, read ahead by `window` bytes.
@@ -24,6 +26,7 @@ pub(crate) struct DiskSource<D: Disk> {
     window: usize,
     held_at: u64,
     held: Vec<u8>,
+    met_unreadable: bool,
 }
 
 impl<D: Disk> DiskSource<D> {
@@ -34,7 +37,44 @@ impl<D: Disk> DiskSource<D> {
         window: usize,
     ) -> Result<Self, DiskError> {
         let len = disk.len(&file)?;
-        Ok(Self { disk: disk.clone(), file, from, len, window, held_at: 0, held: Vec::new() })
+        let disk = disk.clone();
+        let held = Vec::new();
+        Ok(Self { disk, file, from, len, window, held_at: 0, held, met_unreadable: false })
+    }
+
+    fn read_ahead(&mut self, at: u64, len: usize) -> Result<(), DiskError> {
+        let left = usize::try_from(self.len - at).unwrap_or(usize::MAX);
+        self.held.resize(len.min(left), 0);
+        let got = match read_at(&self.disk, &self.file, self.from, at, &mut self.held) {
+            Err(DiskError::Io { .. }) => self.read_around(at)?,
+            other => other?,
+        };
+        self.held.truncate(got);
+        self.held_at = at;
+        Ok(())
+    }
+
+    /// A worn card refuses single blocks: reads block by block, and gives zeros for those, so
+    /// that they fail their checks like any other damage instead of stopping the box.
+    fn read_around(&mut self, at: u64) -> Result<usize, DiskError> {
+        let wanted = self.held.len();
+        let mut done = 0;
+        while done < wanted {
+            let from = at + done as u64;
+            let to_boundary = DIRECT_ALIGN_BYTES - (from % DIRECT_ALIGN_BYTES as u64) as usize;
+            let end = wanted.min(done + to_boundary);
+            let block = &mut self.held[done..end];
+            match read_at(&self.disk, &self.file, self.from, from, block) {
+                Ok(_) => {}
+                Err(DiskError::Io { .. }) => {
+                    block.fill(0);
+                    self.met_unreadable = true;
+                }
+                Err(error) => return Err(error),
+            }
+            done = end;
+        }
+        Ok(wanted)
     }
 
     /// Forgets what was read ahead; the writer may have written there since.
@@ -49,10 +89,7 @@ impl<D: Disk> Source for DiskSource<D> {
         let len = len.min(usize::try_from(self.len - at).unwrap_or(usize::MAX));
         let held_end = self.held_at + self.held.len() as u64;
         if at < self.held_at || at + len as u64 > held_end {
-            self.held.resize(len.max(self.window), 0);
-            let got = read_at(&self.disk, &self.file, self.from, at, &mut self.held)?;
-            self.held.truncate(got);
-            self.held_at = at;
+            self.read_ahead(at, len.max(self.window))?;
         }
         let start = usize::try_from(at - self.held_at).expect("inside what is held");
         let end = self.held.len().min(start + len);
@@ -61,6 +98,10 @@ impl<D: Disk> Source for DiskSource<D> {
 
     fn len(&self) -> u64 {
         self.len
+    }
+
+    fn met_unreadable(&self) -> bool {
+        self.met_unreadable
     }
 }
 

@@ -4,6 +4,7 @@
 //! un-synced may be dropped, reordered or torn between sectors.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Disk, DiskError};
@@ -54,6 +55,7 @@ struct Inode {
     durable: Vec<u8>,
     /// Sectors written since the last sync, in order.
     unsynced: Vec<(usize, Sector)>,
+    unreadable: Range<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -133,6 +135,15 @@ impl FaultDisk {
             bytes.truncate(len);
             true
         })
+    }
+
+    /// From now on the device cannot read these bytes of a file: reads that touch them fail, past
+    /// the page cache or not. False when there is no such file.
+    pub fn fail_reads(&self, name: &str, bytes: Range<usize>) -> bool {
+        let mut state = self.lock();
+        let Some(&inode) = state.names.get(name) else { return false };
+        state.inodes[inode].unreadable = bytes;
+        true
     }
 
     /// Memory pressure: clean pages are read again from the device when next used.
@@ -289,6 +300,12 @@ impl Inode {
         self.cache = self.durable.clone();
     }
 
+    fn check_readable(&self, at: u64, len: usize) -> Result<(), DiskError> {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        let touches = at < self.unreadable.end && self.unreadable.start < at.saturating_add(len);
+        if touches { Err(injected("read")) } else { Ok(()) }
+    }
+
     fn device_view(&self) -> Vec<u8> {
         let mut view = vec![0; self.cache.len()];
         self.device_read(0, &mut view);
@@ -311,6 +328,11 @@ impl Inode {
         }
         count
     }
+}
+
+fn injected(operation: &'static str) -> DiskError {
+    let reason = "injected I/O error".to_owned();
+    DiskError::Io { operation, name: "a file".to_owned(), reason }
 }
 
 /// A well-mixed function of its input (splitmix64's finaliser).
@@ -374,12 +396,17 @@ impl Disk for FaultDisk {
     }
 
     fn pread(&self, file: &FaultFile, at: u64, buf: &mut [u8]) -> Result<usize, DiskError> {
-        Ok(copy_out(&self.look()?.inodes[file.inode].cache, at, buf))
+        let state = self.look()?;
+        let inode = &state.inodes[file.inode];
+        inode.check_readable(at, buf.len())?;
+        Ok(copy_out(&inode.cache, at, buf))
     }
 
     fn pread_direct(&self, file: &FaultFile, at: u64, buf: &mut [u8]) -> Result<usize, DiskError> {
-        let at = usize::try_from(at).unwrap_or(usize::MAX);
-        Ok(self.look()?.inodes[file.inode].device_read(at, buf))
+        let state = self.look()?;
+        let inode = &state.inodes[file.inode];
+        inode.check_readable(at, buf.len())?;
+        Ok(inode.device_read(usize::try_from(at).unwrap_or(usize::MAX), buf))
     }
 
     fn pwrite(&self, file: &FaultFile, at: u64, bytes: &[u8]) -> Result<(), DiskError> {
@@ -405,11 +432,7 @@ impl Disk for FaultDisk {
         state.sync_failures -= 1;
         let seed = state.random();
         state.inodes[file.inode].fail_sync(seed);
-        Err(DiskError::Io {
-            operation: "fdatasync",
-            name: "a file".to_owned(),
-            reason: "injected I/O error".to_owned(),
-        })
+        Err(injected("fdatasync"))
     }
 
     fn sync_dir(&self) -> Result<(), DiskError> {

@@ -2,4 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
 mod common;
+mod crashes;
+mod guard;
+mod recovery;
 mod writer;
