@@ -8,11 +8,22 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
+mod app;
+mod claim;
 mod config;
 mod core;
+mod errors;
+mod guard;
 mod handover;
 pub mod limits;
+mod pages;
+mod passwords;
+mod server;
+mod site;
+mod throttle;
 mod trust;
+mod upgrade;
 
 pub use config::{Claimable, Clock, Config, Listeners, Network, StaticFile};
 pub use core::{
@@ -20,4 +31,6 @@ pub use core::{
     HealthReport,
 };
 pub use handover::{Adopt, Handover, Protocol};
+pub use server::{Addresses, StartError, Web, start};
 pub use trust::{ALPN_HTTP, ALPN_NATIVE, Fingerprint, Trust, TrustError};
+pub use upgrade::{SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON};

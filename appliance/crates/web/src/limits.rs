@@ -77,3 +77,13 @@ pub const LEAF_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Largest certificate or key file that is read.
 pub const PEM_BYTES_MAX: u64 = 64 * 1024;
+
+/// A peer that takes none of the bytes sent to it for so long is gone.
+pub const STALLED_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Threads for password hashes: those that run at once, and one spare.
+pub const BLOCKING_THREADS_MAX: usize = HASHES_AT_ONCE + 1;
+
+const _: () = assert!(LEAF_BACKDATE_DAYS_MAX + LEAF_DAYS_LEFT_MIN < LEAF_DAYS_MAX);
+const _: () = assert!(PASSWORD_BYTES_MAX * 6 < BODY_BYTES_MAX);
+const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX < CONNECTIONS_MAX);
