@@ -256,3 +256,79 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 fn hash_at(bytes: &[u8], at: usize) -> Hash {
     array(bytes, at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: Identity = Identity { log_id: 77, segment: 5 };
+
+    fn place() -> Place {
+        Place { identity: IDENTITY, first_offset: 10, durable_up_to: 9, previous: [3; 32] }
+    }
+
+    fn batch() -> Vec<u8> {
+        let records = [
+            Record { kind: 1, time_ms: 2, actor: 3, device: 4, counter: 5, payload: vec![6; 7] },
+            Record { payload: vec![9; 600], ..Record::default() },
+        ];
+        let mut out = Vec::new();
+        encode(&place(), &records, &mut out);
+        out
+    }
+
+    /// Puts a value into the header and makes its CRC right again.
+    fn forge(at: usize, value: &[u8]) -> Option<Header> {
+        let mut header = batch()[..FIXED_BYTES + 2 * ENTRY_BYTES].to_vec();
+        header[at..at + value.len()].copy_from_slice(value);
+        let crc = header_crc(&header);
+        header[CRC_AT..FIXED_BYTES].copy_from_slice(&crc.to_le_bytes());
+        decode(&header, &IDENTITY)
+    }
+
+    #[test]
+    fn a_batch_decodes_to_what_was_encoded() {
+        let bytes = batch();
+        assert_eq!(bytes.len(), 1024);
+        let header_bytes = peek(&bytes, &IDENTITY).unwrap();
+        let header = decode(&bytes[..header_bytes], &IDENTITY).unwrap();
+        assert_eq!((header.first_offset, header.last_offset()), (10, 11));
+        assert_eq!((header.previous, header.total_bytes()), ([3; 32], 1024));
+        let at = header.payload_at(1);
+        assert!(header.entries[1].matches(&bytes[at..at + 600]));
+        let first = header.entries[0].with_payload(vec![6; 7]);
+        assert_eq!((first.kind, first.time_ms, first.actor), (1, 2, 3));
+        assert_eq!((first.device, first.counter), (4, 5));
+    }
+
+    #[test]
+    fn headers_of_other_segments_logs_and_versions_are_not_ours() {
+        let bytes = batch();
+        assert!(peek(&bytes, &Identity { segment: 6, ..IDENTITY }).is_none());
+        assert!(peek(&bytes, &Identity { log_id: 78, ..IDENTITY }).is_none());
+        assert!(peek(&bytes[..FIXED_BYTES - 1], &IDENTITY).is_none());
+        assert!(forge(4, &2_u16.to_le_bytes()).is_none(), "version");
+        assert!(forge(6, &1_u16.to_le_bytes()).is_none(), "flags");
+    }
+
+    #[test]
+    fn headers_that_lie_are_refused_although_their_crc_holds() {
+        assert!(forge(0, &MAGIC.to_le_bytes()).is_some(), "forging itself works");
+        assert!(forge(20, &0_u32.to_le_bytes()).is_none(), "no records");
+        assert!(forge(20, &u32::MAX.to_le_bytes()).is_none(), "too many records");
+        assert!(forge(24, &u64::MAX.to_le_bytes()).is_none(), "offsets overflow");
+        assert!(forge(32, &10_u64.to_le_bytes()).is_none(), "durable before it was written");
+        assert!(forge(40, &608_u32.to_le_bytes()).is_none(), "body length differs from the sum");
+        assert!(forge(96, &u32::MAX.to_le_bytes()).is_none(), "payload over the limit");
+    }
+
+    #[test]
+    fn every_flipped_header_bit_is_noticed() {
+        let header = &batch()[..FIXED_BYTES + 2 * ENTRY_BYTES];
+        for bit in 0..header.len() * 8 {
+            let mut flipped = header.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&flipped, &IDENTITY).is_none(), "bit {bit}");
+        }
+    }
+}

@@ -42,6 +42,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn new(segments: Vec<SegmentName>, durable: u64, verify: bool) -> Self {
+        Self { segments: segments.into(), durable: durable.into(), verify }
+    }
+
     fn segments(&self) -> Vec<SegmentName> {
         self.segments.lock().expect("no holder of this lock panics").clone()
     }
@@ -135,6 +139,23 @@ impl<D: Disk> LogReader<D> {
             seen_durable: 0,
             open: None,
         }
+    }
+
+    /// As `iter_from`, but starts at a known position and so need not walk to it.
+    pub fn iter_at(&self, position: Position) -> Result<LogIter<D>, LogError> {
+        let Some((name, end_offset)) = self.shared.segment(position.segment) else {
+            return Err(self.not_there(0));
+        };
+        let mut walker = self.walker(name, end_offset, SCAN_WINDOW_BYTES)?;
+        let at = u64::from(position.byte);
+        let index = usize::from(position.index);
+        let Some(header) = walker.header_at(at)?.filter(|h| index < h.entries.len()) else {
+            return Err(self.not_there(0));
+        };
+        walker.jump(at, header.first_offset);
+        let open = OpenSegment { name, end_offset, walker, batch: None };
+        let next = header.first_offset + index as u64;
+        Ok(LogIter { reader: self.clone(), next, seen_durable: 0, open: Some(open) })
     }
 
     /// Reads every byte of a segment from the device and checks it against every hash. The tail

@@ -1,8 +1,11 @@
 //! A log whose tail segment is damaged. Nothing was changed yet: the owner may download it,
 //! restore a backup, or salvage, which gives up what cannot be read and goes on.
 
+use std::sync::Arc;
+
 use crate::disk::Disk;
 use crate::error::LogError;
+use crate::reader::{LogReader, Shared};
 use crate::record::DamagedRange;
 use crate::recovery::{OpenOutcome, Opened, Opening, RecoveryReport};
 use crate::writer::Log;
@@ -35,6 +38,15 @@ impl<D: Disk> Rescue<D> {
     #[must_use]
     pub const fn next_offset(&self) -> u64 {
         self.next_offset
+    }
+
+    /// Reads what is readable, for the owner's login and download. Nothing may be acknowledged on
+    /// the strength of it: the tail was not made durable.
+    #[must_use]
+    pub fn reader(&self) -> LogReader<D> {
+        let segments = self.opening.folder.segments.clone();
+        let shared = Shared::new(segments, self.next_offset - 1, true);
+        LogReader::new(self.opening.disk.clone(), Arc::new(shared))
     }
 
     /// Seals the damaged segment as it is and starts a new one behind it: every readable record

@@ -140,6 +140,13 @@ impl<S: Source> Walker<S> {
         Self { source, start }
     }
 
+    /// Continues at a batch whose place is known from elsewhere.
+    pub(crate) const fn jump(&mut self, at: u64, next_offset: u64) {
+        self.start.at = at;
+        self.start.next_offset = next_offset;
+        self.start.previous = None;
+    }
+
     /// Offset of the next record.
     pub(crate) const fn next_offset(&self) -> u64 {
         self.start.next_offset

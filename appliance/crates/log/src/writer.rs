@@ -64,11 +64,8 @@ pub(crate) struct Recovered<D: Disk> {
 
 impl<D: Disk> Log<D> {
     pub(crate) fn start(disk: D, options: Options, shelf: Shelf, found: Recovered<D>) -> Self {
-        let shared = Arc::new(Shared {
-            segments: found.segments.into(),
-            durable: (found.next_offset - 1).into(),
-            verify: !options.keeps_torn_record(),
-        });
+        let verify = !options.keeps_torn_record();
+        let shared = Arc::new(Shared::new(found.segments, found.next_offset - 1, verify));
         let reader = LogReader::new(disk.clone(), shared.clone());
         Self {
             disk,

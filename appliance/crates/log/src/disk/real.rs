@@ -36,6 +36,16 @@ impl RealDisk {
         Ok(Self { folder: Arc::new(fd) })
     }
 
+    /// Makes this process the only one that may write here, until the last clone is dropped.
+    /// `Exists` when another process holds the folder.
+    pub fn lock(&self) -> Result<(), DiskError> {
+        let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        rustix::fs::flock(&self.folder, operation).map_err(|errno| match errno {
+            Errno::AGAIN => DiskError::Exists("a process that uses this folder".to_owned()),
+            other => error("lock", ".", other),
+        })
+    }
+
     fn open_with(&self, name: &str, extra: OFlags) -> Result<RealFile, DiskError> {
         check_name(name)?;
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | extra;

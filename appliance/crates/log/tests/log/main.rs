@@ -3,6 +3,7 @@
 
 mod common;
 mod crashes;
+mod golden;
 mod guard;
 mod recovery;
 mod writer;

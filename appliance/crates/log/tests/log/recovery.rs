@@ -83,6 +83,7 @@ fn a_flipped_payload_loses_one_record_not_its_batch() {
     disk.flip_bit(&tail_file(&disk), 96 + 128 + 10, 1);
     let rescue = rescue(outcome(&disk, SEGMENT, 0));
     assert_eq!(rescue.damage(), [DamagedRange { segment: 1, first: 1, last: 1 }]);
+    assert_eq!(contents(&rescue.reader()), ((2..=6).collect(), vec![(1, 1)]));
     let opened = rescue.salvage().unwrap();
     assert_eq!(contents(opened.reader()), ((2..=6).collect(), vec![(1, 1)]));
 }

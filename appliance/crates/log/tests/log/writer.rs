@@ -2,11 +2,12 @@
 
 use crate::common::{append, contents, fill, open, options, outcome, record};
 use linnet_log::{
-    Disk, DiskError, FaultDisk, Item, Log, LogError, OpenFrom, OpenOutcome, RealDisk, SlowDisk,
-    SlowSpeed, limits,
+    Disk, DiskError, FaultDisk, Item, Log, LogError, OpenFrom, OpenOutcome, RealDisk, Record,
+    SlowDisk, SlowSpeed, limits,
 };
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 const SEGMENT: u64 = 16 * 1024;
 
@@ -243,6 +244,80 @@ fn direct_reads_agree_with_cached_ones_at_any_alignment() {
         }
         assert_eq!(disk.pread_direct(&file, 20_000, &mut [0; 8]).unwrap(), 0);
     }
+}
+
+#[test]
+fn a_locked_folder_refuses_a_second_process() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let disk = RealDisk::open(folder.path()).unwrap();
+    disk.lock().unwrap();
+    let other = RealDisk::open(folder.path()).unwrap();
+    assert!(matches!(other.lock(), Err(DiskError::Exists(_))));
+    drop(disk);
+    other.lock().unwrap();
+}
+
+#[test]
+fn what_arrives_during_a_sync_rides_the_next_one() {
+    let speed = SlowSpeed { sync: Duration::from_millis(2), ..SlowSpeed::default() };
+    let disk = SlowDisk::new(FaultDisk::new(1), speed, 1, std::thread::sleep);
+    let mut log = open(&disk, 1024 * 1024).log;
+    let syncs_before = disk.inner().stats().data_syncs;
+    let (sender, queue) = mpsc::sync_channel::<(Record, mpsc::Sender<u64>)>(64);
+    let clients: Vec<_> = (0..8).map(|client| spawn_client(client, sender.clone())).collect();
+    drop(sender);
+    let mut batch = log.new_batch();
+    while let Ok(first) = queue.recv() {
+        let waiting: Vec<_> = std::iter::once(first).chain(queue.try_iter()).collect();
+        batch.clear();
+        for (record, _) in &waiting {
+            assert!(batch.push(std::slice::from_ref(record)).unwrap());
+        }
+        let appended = log.append(&batch).unwrap();
+        for (offset, (_, acknowledge)) in (appended.first_offset..).zip(waiting) {
+            acknowledge.send(offset).unwrap();
+        }
+    }
+    for client in clients {
+        client.join().unwrap();
+    }
+    assert_eq!(log.next_offset(), 161);
+    let syncs = disk.inner().stats().data_syncs - syncs_before;
+    assert!(syncs < 80, "160 waiting clients' records took {syncs} syncs");
+}
+
+/// Sends 20 records, each after the acknowledgement of the one before.
+fn spawn_client(
+    client: u64,
+    queue: mpsc::SyncSender<(Record, mpsc::Sender<u64>)>,
+) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut last = 0;
+        for number in 0..20 {
+            let (acknowledge, acknowledged) = mpsc::channel();
+            queue.send((record(client * 20 + number, 50), acknowledge)).unwrap();
+            let offset = acknowledged.recv().unwrap();
+            assert!(offset > last, "a client's records keep their order");
+            last = offset;
+        }
+    })
+}
+
+#[test]
+fn an_iterator_can_start_at_a_position() {
+    let disk = FaultDisk::new(1);
+    let mut log = open(&disk, SEGMENT).log;
+    append(&mut log, &[record(1, 9), record(2, 9)]).unwrap();
+    let appended = append(&mut log, &[record(3, 9), record(4, 9)]).unwrap();
+    fill(&disk, &mut log, 40, 400);
+    let items = log.reader().iter_at(appended.position(1)).unwrap();
+    let offsets: Vec<u64> = items
+        .map(|item| match item.unwrap() {
+            Item::Record(stored) => stored.offset,
+            Item::Damaged(range) => panic!("{range:?}"),
+        })
+        .collect();
+    assert_eq!(offsets, (4..=44).collect::<Vec<_>>());
 }
 
 #[test]
