@@ -1,0 +1,268 @@
+//! What happens once, in order, before the services start. Nothing here stops the boot: a step that
+//! fails is said, and the worst of them lead to the rescue page.
+//!
+//! | step | why here |
+//! |---|---|
+//! | kernel file systems, modules | everything else needs them |
+//! | watchdog | from now on a hang ends in a reset |
+//! | LED | the owner sees life within a second |
+//! | slot area, files of p1 | they decide about DATA, claim and trial |
+//! | DATA | the only long work: fed and shown while it moves |
+//! | clock floor | certificates and log need a plausible time |
+
+use led::Status;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::system::{RebootCommand, reboot, sethostname};
+use update::control::{ClaimOffer, Network, VERSION, Welcome};
+use update::slots::BootVerdict;
+
+use crate::claim::{self, Offer};
+use crate::clock::{self, boot_ms};
+use crate::cmdline::{self, Cmdline};
+use crate::disk::BootDisk;
+use crate::facts::{self, Release};
+use crate::ledloop::LedLoop;
+use crate::limits::{CMDLINE_BYTES_MAX, LOCKED_BYTES_MAX, OPEN_FILES_MAX};
+use crate::logs::Logs;
+use crate::mounts::{self, BootFiles};
+use crate::rawdisk::RawDisk;
+use crate::slotarea::SlotStore;
+use crate::watchdog::Watchdog;
+use crate::{data, modules, smallfile, sysctl};
+
+/// Host name without a provisioning file that says otherwise.
+const HOST_NAME: &str = "linnet";
+
+/// Boot partition with `autoboot.txt` and the provisioning file.
+const AUTOBOOT_PARTITION: u32 = 1;
+
+/// What the boot leaves to the main loop.
+pub(crate) struct Booted {
+    pub(crate) cmdline: Cmdline,
+    pub(crate) led: LedLoop,
+    pub(crate) watchdog: Watchdog,
+    pub(crate) disk: Option<BootDisk>,
+    pub(crate) slots: Option<SlotStore>,
+    pub(crate) verdict: Option<BootVerdict>,
+    pub(crate) claim: Offer,
+    pub(crate) welcome: Welcome,
+    pub(crate) clock_set: bool,
+}
+
+/// Runs the steps.
+pub(crate) fn boot(logs: &Logs) -> Booted {
+    let cmdline = prepare_kernel(logs);
+    let watchdog = Watchdog::open();
+    if !watchdog.is_open() {
+        logs.say("There is no hardware watchdog; a hang will need the plug.");
+    }
+    let led = LedLoop::start(cmdline.led_pin, logs);
+    let mut steps = Steps { logs, led, watchdog };
+    let disk = steps.find_disk(&cmdline);
+    let mut slots = disk.as_ref().and_then(|disk| steps.load_slots(disk, &cmdline));
+    let files = disk.as_ref().map(|disk| steps.read_files(disk)).unwrap_or_default();
+    let verdict = steps.settle(&files, disk.as_ref(), slots.as_mut());
+    let rescue = steps.prepare_data(disk.as_ref(), slots.as_mut()).err();
+    let release = Release::read();
+    let clock_set = steps.set_clock(&release);
+    let (claim, welcome) = steps.welcome(&files, disk.as_ref(), slots.as_ref(), &release, rescue);
+    let welcome = Welcome { boot_nonce: cmdline.health_nonce.clone(), ..welcome };
+    let Steps { led, watchdog, .. } = steps;
+    Booted { cmdline, led, watchdog, disk, slots, verdict, claim, welcome, clock_set }
+}
+
+/// Everything before the first device of ours.
+fn prepare_kernel(logs: &Logs) -> Cmdline {
+    let mut complaints = mounts::mount_early();
+    logs.open_pstore();
+    logs.say("Linnet starts.");
+    let path = std::path::Path::new("/proc/cmdline");
+    let text = smallfile::read_bytes(path, CMDLINE_BYTES_MAX as u64).unwrap_or_default();
+    let (cmdline, wrong) = cmdline::parse(&String::from_utf8_lossy(&text));
+    complaints.extend(wrong);
+    complaints.extend(modules::load_listed());
+    complaints.extend(sysctl::apply());
+    complaints.extend(set_limits());
+    if let Err(error) = mounts::make_run_folders() {
+        complaints.push(format!("The folders below /run could not be made: {error}."));
+    }
+    // Ctrl-Alt-Del becomes a signal, so that it, too, ends in an orderly way.
+    if let Err(error) = reboot(RebootCommand::CadOff) {
+        complaints.push(format!("Ctrl-Alt-Del stays a hard reset: {error}."));
+    }
+    complaints.iter().for_each(|complaint| logs.say(complaint));
+    cmdline
+}
+
+/// Limits that all services inherit.
+fn set_limits() -> Vec<String> {
+    let rows = [
+        (Resource::Nofile, OPEN_FILES_MAX, "open files"),
+        (Resource::Memlock, LOCKED_BYTES_MAX, "locked memory"),
+        (Resource::Core, 0, "core dumps"),
+    ];
+    let set = |resource, limit| {
+        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })
+    };
+    let failed = |(resource, limit, name)| {
+        set(resource, limit).err().map(|error| format!("The limit of {name} was not set: {error}."))
+    };
+    rows.into_iter().filter_map(failed).collect()
+}
+
+struct Steps<'a> {
+    logs: &'a Logs,
+    led: LedLoop,
+    watchdog: Watchdog,
+}
+
+impl Steps<'_> {
+    fn find_disk(&mut self, cmdline: &Cmdline) -> Option<BootDisk> {
+        match BootDisk::find(cmdline.root.as_deref()) {
+            Ok(disk) => Some(disk),
+            Err(error) => {
+                self.logs.say(&format!("The boot disk was not found: {error}."));
+                None
+            }
+        }
+    }
+
+    fn load_slots(&mut self, disk: &BootDisk, cmdline: &Cmdline) -> Option<SlotStore> {
+        let Some(offset) = cmdline.slot_area else {
+            self.logs
+                .say("The kernel command line lacks linnet.slotarea; cmdline.txt is not ours.");
+            return None;
+        };
+        match RawDisk::open(&disk.device()).and_then(|raw| SlotStore::load(raw, offset)) {
+            Ok(slots) => {
+                if slots.is_damaged() {
+                    self.logs
+                        .say("The slot area is damaged; it is written anew when DATA is sound.");
+                }
+                Some(slots)
+            }
+            Err(error) => {
+                self.logs.say(&format!("The slot area cannot be read: {error}."));
+                None
+            }
+        }
+    }
+
+    fn read_files(&mut self, disk: &BootDisk) -> BootFiles {
+        let watchdog = &mut self.watchdog;
+        let partition = disk.wait_for(AUTOBOOT_PARTITION, || watchdog.feed(boot_ms()));
+        let result = partition.map(|partition| mounts::read_boot_files(&partition.device));
+        match result {
+            Some(Ok(files)) => files,
+            Some(Err(error)) => {
+                self.logs.say(&format!("The first partition cannot be read: {error}."));
+                BootFiles::default()
+            }
+            None => {
+                self.logs.say("The card has no first partition; flash it anew.");
+                BootFiles::default()
+            }
+        }
+    }
+
+    /// Finds this boot's row in the slot table and stores what follows from it.
+    fn settle(
+        &mut self,
+        files: &BootFiles,
+        disk: Option<&BootDisk>,
+        slots: Option<&mut SlotStore>,
+    ) -> Option<BootVerdict> {
+        let slots = slots?;
+        let autoboot = files.autoboot.as_deref();
+        let (facts, verdict) = facts::verdict(autoboot, disk?.root_partition, slots.area())?;
+        if verdict != BootVerdict::Normal {
+            self.logs.say(verdict.sentence());
+        }
+        let reason = "the trial ended without a commit";
+        if let Some((slot, state)) = verdict.record(&facts, reason) {
+            let mut area = slots.area().clone();
+            area.set_slot(slot, state);
+            if let Err(error) = slots.store(area) {
+                self.logs.say(&format!("The slot record was not stored: {error}."));
+            }
+        }
+        Some(verdict)
+    }
+
+    /// Makes DATA ready and mounts it; an error is the reason for the rescue page.
+    fn prepare_data(
+        &mut self,
+        disk: Option<&BootDisk>,
+        slots: Option<&mut SlotStore>,
+    ) -> Result<(), String> {
+        let result = self.mount_data(disk, slots);
+        self.led.show(Status::Booting);
+        if let Err(reason) = &result {
+            self.logs.say(&format!("The rescue page is served: {reason}"));
+            if let Err(error) = mounts::mount_rescue() {
+                self.logs.say(&format!("The rescue folder could not be made: {error}."));
+            }
+        }
+        result
+    }
+
+    fn mount_data(
+        &mut self,
+        disk: Option<&BootDisk>,
+        slots: Option<&mut SlotStore>,
+    ) -> Result<(), String> {
+        let disk = disk.ok_or("The boot disk was not found; the console says why.")?;
+        let (led, watchdog) = (&mut self.led, &mut self.watchdog);
+        let mut moving = || {
+            led.show(Status::LongWork);
+            watchdog.feed(boot_ms());
+        };
+        let partition = data::prepare(disk, slots, self.logs, &mut moving)?;
+        mounts::mount_data(&partition.device).map_err(|error| {
+            format!("The data partition cannot be mounted: {error}. Take a copy of the card first.")
+        })
+    }
+
+    fn set_clock(&mut self, release: &Release) -> bool {
+        clock::apply_floor(release.build_s).unwrap_or_else(|error| {
+            self.logs.say(&format!("The clock could not be set to its floor: {error}."));
+            false
+        })
+    }
+
+    fn welcome(
+        &mut self,
+        files: &BootFiles,
+        disk: Option<&BootDisk>,
+        slots: Option<&SlotStore>,
+        release: &Release,
+        rescue: Option<String>,
+    ) -> (Offer, Welcome) {
+        let read = claim::read(files.provisioning.as_deref());
+        read.complaints.iter().for_each(|complaint| self.logs.say(complaint));
+        let file = read.provisioning.as_ref();
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).expect("the kernel has random numbers once init runs");
+        let offer = Offer::new(file, slots.map(SlotStore::area), random);
+        if let (Some(_), ClaimOffer::Console { .. }) = (file, &offer.offer) {
+            self.logs
+                .say("The provisioning of this card was used before; its token is not offered.");
+        }
+        let host_name = file.and_then(|file| file.host_name.clone());
+        let host_name = host_name.unwrap_or_else(|| HOST_NAME.to_owned());
+        if let Err(error) = sethostname(host_name.as_bytes()) {
+            self.logs.say(&format!("The host name could not be set: {error}."));
+        }
+        let welcome = Welcome {
+            version: VERSION,
+            claim: offer.offer.clone(),
+            host_name,
+            boot_nonce: None,
+            rescue,
+            facts: facts::gather(release, disk.map(|disk| disk.root_partition)),
+            network: Network::default(),
+            complaints: read.complaints,
+        };
+        (offer, welcome)
+    }
+}

@@ -1,0 +1,227 @@
+//! The DATA partition: made once, checked and grown at every boot, never made again.
+//! The mark in the slot area decides: without it a first boot may have been cut in the middle of
+//! mkfs, with it whatever lies on the partition belongs to the owner.
+
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::disk::{BootDisk, Partition};
+use crate::helper;
+use crate::limits::GROW_BYTES_MIN;
+use crate::logs::Logs;
+use crate::partitions::{self, Plan, SECTOR_BYTES};
+use crate::rawdisk::RawDisk;
+use crate::resize;
+use crate::slotarea::SlotStore;
+
+/// Number of the partition.
+pub(crate) const PARTITION: u32 = 7;
+
+const MKFS: &str = "/usr/sbin/mkfs.ext4";
+const FSCK: &str = "/usr/sbin/e2fsck";
+const RESIZE: &str = "/usr/sbin/resize2fs";
+
+/// What is known about the partition before anything is done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// The slot area says that DATA was made.
+    Made,
+    /// The slot area says that it was not.
+    NotMade,
+    /// There is no slot area, or it cannot be read.
+    Unknown,
+}
+
+/// What to do with the partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Make a file system, then set the mark.
+    Make,
+    /// Check it, and grow it when the partition is larger.
+    Check {
+        /// Whether the file system is smaller than its partition.
+        grow: bool,
+    },
+    /// Leave it alone and serve the rescue page.
+    Rescue(&'static str),
+}
+
+/// The decision. `file_system_bytes` is the size that an ext4 superblock claims, if there is one.
+pub(crate) fn decide(mark: Mark, file_system_bytes: Option<u64>, partition_bytes: u64) -> Decision {
+    match (mark, file_system_bytes) {
+        (Mark::NotMade, _) => Decision::Make,
+        // Without a main superblock e2fsck still finds a spare one.
+        (Mark::Made, None) => Decision::Check { grow: false },
+        (Mark::Made | Mark::Unknown, Some(bytes)) => {
+            Decision::Check { grow: bytes.saturating_add(GROW_BYTES_MIN) <= partition_bytes }
+        }
+        (Mark::Unknown, None) => Decision::Rescue(
+            "The slot area cannot be read and the data partition holds no file system, \
+             so nothing was made anew. Restore a backup on a new card.",
+        ),
+    }
+}
+
+/// Size in bytes that an ext4 superblock (the 1024 bytes from offset 1024 of a partition) claims.
+pub(crate) fn ext4_bytes(superblock: &[u8]) -> Option<u64> {
+    // Kernel documentation, filesystems/ext4/super: offsets of the fields.
+    let number = |at: usize| superblock.get(at..at + 4).map(|b| [b[0], b[1], b[2], b[3]]);
+    let magic = superblock.get(0x38..0x3a)?;
+    let blocks_low = u64::from(u32::from_le_bytes(number(0x4)?));
+    let log_size = u32::from_le_bytes(number(0x18)?);
+    let incompatible = u32::from_le_bytes(number(0x60)?);
+    let is_64_bit = incompatible & 0x80 != 0;
+    let blocks_high = if is_64_bit { u32::from_le_bytes(number(0x150)?) } else { 0 };
+    let blocks = blocks_low | u64::from(blocks_high) << 32;
+    (magic == [0x53, 0xef] && log_size <= 6).then(|| blocks.saturating_mul(1024 << log_size))
+}
+
+/// Makes DATA ready to be mounted. An error is the reason for the rescue page.
+pub(crate) fn prepare(
+    disk: &BootDisk,
+    slots: Option<&mut SlotStore>,
+    logs: &Logs,
+    moving: &mut dyn FnMut(),
+) -> Result<Partition, String> {
+    let found = disk.wait_for(PARTITION, &mut *moving);
+    let found = found.ok_or("The card has no data partition; flash the card anew.")?;
+    if let Err(why) = grow_partition(disk, logs) {
+        // The smaller partition works as well.
+        logs.say(&format!("The data partition was not grown: {why}."));
+    }
+    let partition = disk.partition(PARTITION).unwrap_or(found);
+    let bytes = partition.sectors * SECTOR_BYTES as u64;
+    let mark = match &slots {
+        Some(slots) if slots.is_damaged() => Mark::Unknown,
+        Some(slots) if slots.area().data_made => Mark::Made,
+        Some(_) => Mark::NotMade,
+        None => Mark::Unknown,
+    };
+    let decision = decide(mark, read_ext4_bytes(&partition.device), bytes);
+    match decision {
+        Decision::Make => make(&partition.device, logs, moving)?,
+        Decision::Check { grow } => check(&partition.device, grow, logs, moving)?,
+        Decision::Rescue(why) => return Err(why.to_owned()),
+    }
+    if let Some(slots) = slots {
+        let mut area = slots.area().clone();
+        area.data_made = true;
+        slots.store(area).map_err(|error| {
+            format!("The mark of the data partition was not stored: {error}. Replace the card.")
+        })?;
+    }
+    Ok(partition)
+}
+
+fn read_ext4_bytes(device: &Path) -> Option<u64> {
+    let mut superblock = [0; 1024];
+    std::fs::File::open(device).ok()?.read_exact_at(&mut superblock, 1024).ok()?;
+    ext4_bytes(&superblock)
+}
+
+fn make(device: &Path, logs: &Logs, moving: &mut dyn FnMut()) -> Result<(), String> {
+    logs.say("This is the first start of the card: the data partition is being made.");
+    // One percent stays reserved, so that a full card can still be repaired and updated.
+    let device = device.to_string_lossy();
+    let arguments = ["-q", "-F", "-m", "1", "-L", "linnet-data", &device];
+    let status = helper::run(MKFS, &arguments, logs, moving).map_err(|e| e.to_string())?;
+    if !status.success() {
+        return Err(format!("The data partition could not be made ({status}). Replace the card."));
+    }
+    // The mark must not reach the card before the file system does.
+    rustix::fs::sync();
+    Ok(())
+}
+
+fn check(device: &Path, grow: bool, logs: &Logs, moving: &mut dyn FnMut()) -> Result<(), String> {
+    let device = device.to_string_lossy();
+    // resize2fs insists on a full check before it.
+    let arguments: &[&str] = if grow { &["-f", "-p", &device] } else { &["-p", &device] };
+    let status = helper::run(FSCK, arguments, logs, moving).map_err(|e| e.to_string())?;
+    // e2fsck(8): 1 and 2 mean corrected, 4 and above mean not corrected.
+    if status.code().is_none_or(|code| code >= 4) {
+        return Err(format!(
+            "The data partition is damaged beyond automatic repair ({status}). \
+             Take a copy of the card before anything else."
+        ));
+    }
+    if grow {
+        let status = helper::run(RESIZE, &[&device], logs, moving).map_err(|e| e.to_string())?;
+        let outcome = if status.success() { "grown to its partition" } else { "left at its size" };
+        logs.say(&format!("The data file system was {outcome}."));
+    }
+    Ok(())
+}
+
+/// Grows p7 to the end of the card, in the table and in the kernel.
+fn grow_partition(disk: &BootDisk, logs: &Logs) -> io::Result<()> {
+    let raw = RawDisk::open(&disk.device())?;
+    let sectors = disk.sectors().ok_or_else(|| io::Error::other("the card's size is unknown"))?;
+    let plan: Plan = partitions::plan(sectors, |number| {
+        let mut sector = [0; SECTOR_BYTES];
+        let at = number * SECTOR_BYTES as u64;
+        raw.read(at, &mut sector).map(|()| sector).map_err(|error| error.to_string())
+    })
+    .map_err(io::Error::other)?;
+    for (number, sector) in &plan.writes {
+        raw.write_verified(number * SECTOR_BYTES as u64, sector)?;
+    }
+    let known = disk.partition(PARTITION).map(|partition| partition.sectors);
+    if known.is_some_and(|known| known < plan.sectors) {
+        resize::resize_partition(raw.file(), PARTITION, plan.start, plan.sectors)?;
+        logs.say(&format!("The data partition has {} MiB now.", plan.sectors / 2048));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn file_system_is_made_only_without_the_mark_whatever_lies_there() {
+        let sizes = [None, Some(0), Some(GIB), Some(u64::MAX)];
+        for mark in [Mark::Made, Mark::NotMade, Mark::Unknown] {
+            for size in sizes {
+                let makes = decide(mark, size, GIB) == Decision::Make;
+                assert_eq!(makes, mark == Mark::NotMade, "{mark:?} {size:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn file_system_grows_with_its_partition() {
+        for mark in [Mark::Made, Mark::Unknown] {
+            let decide = |bytes| decide(mark, Some(bytes), GIB);
+            assert_eq!(decide(GIB), Decision::Check { grow: false });
+            assert_eq!(decide(GIB - GROW_BYTES_MIN + 1), Decision::Check { grow: false });
+            assert_eq!(decide(GIB - GROW_BYTES_MIN), Decision::Check { grow: true });
+        }
+    }
+
+    #[test]
+    fn lost_superblock_goes_to_fsck_with_the_mark_and_to_rescue_without_knowledge() {
+        assert_eq!(decide(Mark::Made, None, GIB), Decision::Check { grow: false });
+        assert!(matches!(decide(Mark::Unknown, None, GIB), Decision::Rescue(_)));
+    }
+
+    #[test]
+    fn superblock_of_real_mkfs_is_understood_and_others_are_not() {
+        let mut superblock = [0u8; 1024];
+        assert_eq!(ext4_bytes(&superblock), None);
+        superblock[0x38..0x3a].copy_from_slice(&[0x53, 0xef]);
+        superblock[0x4..0x8].copy_from_slice(&262_144u32.to_le_bytes());
+        superblock[0x18] = 2;
+        assert_eq!(ext4_bytes(&superblock), Some(GIB));
+        superblock[0x150] = 1;
+        assert_eq!(ext4_bytes(&superblock), Some(GIB), "high half counts only with 64bit");
+        superblock[0x60] = 0x80;
+        assert_eq!(ext4_bytes(&superblock), Some(GIB + (4096 << 32)));
+        superblock[0x18] = 200;
+        assert_eq!(ext4_bytes(&superblock), None);
+        assert_eq!(ext4_bytes(&superblock[..100]), None);
+    }
+}

@@ -1,0 +1,102 @@
+//! Every bound and period of pid 1, with its unit and its reason.
+
+/// Uid and gid of `linnetd` (overlay/etc/passwd).
+pub(crate) const LINNET_ID: u32 = 900;
+
+/// Uid and gid of the `net` child.
+pub(crate) const NET_ID: u32 = 901;
+
+/// Descriptors each process may open: 20,000 sockets per ring table plus files, with room.
+pub(crate) const OPEN_FILES_MAX: u64 = 65_536;
+
+/// Bytes a process may pin. io_uring's provided buffers count on some kernels; the memory budget
+/// of `linnetd` bounds them, this only keeps the default of 8 MiB from being the first limit.
+pub(crate) const LOCKED_BYTES_MAX: u64 = 256 << 20;
+
+/// First pause before a service is started again, in milliseconds: a crash is rarely cured by
+/// waiting, so the first one is short.
+pub(crate) const RESTART_MS_MIN: u64 = 250;
+
+/// Longest pause between starts, in milliseconds: the owner who fixes the cause does not wait long.
+pub(crate) const RESTART_MS_MAX: u64 = 30_000;
+
+/// A service that ran this long is no longer failing, in milliseconds.
+pub(crate) const STABLE_MS: u64 = 60_000;
+
+/// So many failures in a row make the LED say "failed".
+pub(crate) const FAILURES_SHOWN: u32 = 5;
+
+/// A service that said nothing for this long is killed and started anew, in milliseconds.
+pub(crate) const SILENT_KILL_MS: u64 = 90_000;
+
+/// Without any progress of `linnetd` for this long the watchdog is no longer fed, in milliseconds.
+/// Longer than two lives of a silent service, so that a restart is tried before a reset.
+pub(crate) const NO_PROGRESS_MS: u64 = 300_000;
+
+/// Without a storage answer for this long the watchdog is no longer fed, in milliseconds. A card
+/// that collects garbage answers within seconds.
+pub(crate) const STORAGE_SILENT_MS: u64 = 60_000;
+
+/// Pause between two storage probes, in milliseconds.
+pub(crate) const STORAGE_PROBE_MS: u64 = 10_000;
+
+/// The Pi's watchdog counts at most 15 s; assumed where sysfs does not say.
+pub(crate) const WATCHDOG_DEFAULT_S: u64 = 15;
+
+/// The main loop wakes at least this often, in milliseconds.
+pub(crate) const TICK_MS: u64 = 1_000;
+
+/// A helper program (fsck, mkfs) that does not move for this long is killed, in milliseconds.
+pub(crate) const HELPER_STUCK_MS: u64 = 120_000;
+
+/// How often a helper program's progress is looked at, in milliseconds.
+pub(crate) const HELPER_POLL_MS: u64 = 100;
+
+/// How long a partition may take to appear after the kernel started, in milliseconds. USB and SD
+/// controllers probe late; on the Pi 4 the card is there within two seconds.
+pub(crate) const DISK_WAIT_MS: u64 = 15_000;
+
+/// Time between the request to stop and the kill, in milliseconds: one checkpoint on a slow card.
+pub(crate) const STOP_GRACE_MS: u64 = 10_000;
+
+/// Log lines kept in memory.
+pub(crate) const LOG_RING_LINES: usize = 1_000;
+
+/// Events that wait for the main loop; senders block beyond that.
+pub(crate) const EVENTS_MAX: usize = 256;
+
+/// Connections to the control socket at once: `linnetd`'s one, and one while it is replaced.
+pub(crate) const CONTROL_CONNECTIONS_MAX: usize = 4;
+
+/// How long a write to the control socket may take, in milliseconds, before the peer is dropped:
+/// pid 1 never waits for a service.
+pub(crate) const CONTROL_WRITE_MS: u64 = 500;
+
+/// Longest kernel command line read, in bytes (COMMAND_LINE_SIZE on arm64 is 2048).
+pub(crate) const CMDLINE_BYTES_MAX: usize = 4_096;
+
+/// Longest boot nonce taken from the command line, in bytes.
+pub(crate) const NONCE_BYTES_MAX: usize = 64;
+
+/// How often the clock's floor is stored, in milliseconds: 100 small writes a day.
+pub(crate) const CLOCK_PERSIST_MS: u64 = 15 * 60 * 1_000;
+
+/// The floor is never believed beyond the build time plus this, in seconds: ten years.
+pub(crate) const CLOCK_AHEAD_S: u64 = 10 * 365 * 24 * 3_600;
+
+/// Most kernel modules loaded from the list.
+pub(crate) const MODULES_MAX: usize = 64;
+
+/// Bytes a file of the list, of sysfs or of /proc may have.
+pub(crate) const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// The end of DATA is a multiple of this, in sectors of 512 bytes (1 MiB).
+pub(crate) const PARTITION_ALIGN_SECTORS: u64 = 2_048;
+
+/// A file system this much smaller than its partition is grown, in bytes. ext4 leaves less than
+/// one block group of small change unused.
+pub(crate) const GROW_BYTES_MIN: u64 = 16 << 20;
+
+const _: () = assert!(NO_PROGRESS_MS > 3 * SILENT_KILL_MS);
+const _: () = assert!(STORAGE_SILENT_MS > 3 * STORAGE_PROBE_MS);
+const _: () = assert!(RESTART_MS_MIN < RESTART_MS_MAX && RESTART_MS_MAX < STABLE_MS);

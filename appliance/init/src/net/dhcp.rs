@@ -1,0 +1,149 @@
+//! The DHCP client (RFC 2131): smoltcp's, with its lease timers, renewal and rebinding, on a
+//! filtered packet socket. This file only connects the two and checks what comes out.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RawSocket};
+use smoltcp::socket::dhcpv4::{self, RetryConfig};
+use smoltcp::time::Instant;
+use smoltcp::wire::{DhcpOption, EthernetAddress, IpCidr, Ipv4Cidr};
+
+use super::filter;
+use super::keeper::Lease;
+use super::link::Link;
+
+/// RFC 2132 section 3.14.
+const OPTION_HOST_NAME: u8 = 12;
+
+/// First tries follow quickly: after power returns, the router is often the slower one.
+const DISCOVER_RETRY: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(3);
+const REQUEST_RETRY: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(2);
+
+/// What the client found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum News {
+    /// A usable lease, new or renewed.
+    Lease(Lease),
+    /// There is none.
+    Lost,
+}
+
+/// The client on one interface.
+pub(super) struct Dhcp {
+    wire: Wire,
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+}
+
+impl Dhcp {
+    /// Opens the packet socket.
+    pub(super) fn open(link: &Link, host_name: &'static str) -> io::Result<Self> {
+        let raw = RawSocket::new(&link.name, Medium::Ethernet)?;
+        filter::attach(&raw)?;
+        let mut wire = Wire(raw);
+        let mut config = Config::new(EthernetAddress(link.hardware).into());
+        config.random_seed = getrandom::u64().map_err(io::Error::other)?;
+        let now = Instant::from_millis(0);
+        let interface = Interface::new(config, &mut wire, now);
+        let mut sockets = SocketSet::new(Vec::new());
+        let handle = sockets.add(socket(host_name));
+        Ok(Self { wire, interface, sockets, handle })
+    }
+
+    /// Asks anew, as after a change of networks.
+    pub(super) fn restart(&mut self) {
+        self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.handle).reset();
+    }
+
+    /// Handles what came in and sends what is due.
+    pub(super) fn poll(&mut self, now_ms: u64) -> Option<News> {
+        self.interface.poll(instant(now_ms), &mut self.wire, &mut self.sockets);
+        let lease = match self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.handle).poll()? {
+            dhcpv4::Event::Configured(config) => lease(&config),
+            dhcpv4::Event::Deconfigured => None,
+        };
+        self.follow(lease.as_ref());
+        Some(lease.map_or(News::Lost, News::Lease))
+    }
+
+    /// Sleeps until a packet comes, a timer is due or `at_most` is over.
+    pub(super) fn wait(&mut self, at_most: Duration, now_ms: u64) -> io::Result<()> {
+        let due = self.interface.poll_delay(instant(now_ms), &self.sockets);
+        let at_most = smoltcp::time::Duration::from(at_most);
+        let pause = due.map_or(at_most, |due| due.min(at_most));
+        smoltcp::phy::wait(self.wire.0.as_raw_fd(), Some(pause))
+    }
+
+    /// smoltcp must know our own address to renew by unicast.
+    fn follow(&mut self, lease: Option<&Lease>) {
+        self.interface.update_ip_addrs(|addresses| {
+            addresses.clear();
+            if let Some(lease) = lease {
+                let cidr = IpCidr::Ipv4(Ipv4Cidr::new(lease.address, lease.prefix));
+                addresses.push(cidr).expect("the list was cleared and holds at least one");
+            }
+        });
+        let routes = self.interface.routes_mut();
+        routes.remove_default_ipv4_route();
+        if let Some(router) = lease.and_then(|lease| lease.router) {
+            routes.add_default_ipv4_route(router).expect("the only route was removed above");
+        }
+    }
+}
+
+fn socket(host_name: &'static str) -> dhcpv4::Socket<'static> {
+    let mut socket = dhcpv4::Socket::new();
+    let mut retry = RetryConfig::default();
+    retry.discover_timeout = DISCOVER_RETRY;
+    retry.initial_request_timeout = REQUEST_RETRY;
+    socket.set_retry_config(retry);
+    let name = DhcpOption { kind: OPTION_HOST_NAME, data: host_name.as_bytes() };
+    // Lives as long as the process: once per interface that appears.
+    socket.set_outgoing_options(Box::leak(Box::new([name])));
+    socket
+}
+
+fn lease(config: &dhcpv4::Config<'_>) -> Option<Lease> {
+    let lease = Lease {
+        address: config.address.address(),
+        prefix: config.address.prefix_len(),
+        router: config.router,
+        name_servers: config.dns_servers.to_vec(),
+    };
+    let checked = lease.checked();
+    if checked.is_none() {
+        eprintln!("The DHCP server offers an unusable address; correct the router's settings.");
+    }
+    checked
+}
+
+fn instant(now_ms: u64) -> Instant {
+    Instant::from_millis(i64::try_from(now_ms).unwrap_or(i64::MAX))
+}
+
+/// The packet socket, without checks that the hardware has done: packets of a virtual cable come
+/// with unfinished checksums (see dnsmasq's and dhclient's notes on veth and virtio).
+struct Wire(RawSocket);
+
+impl Device for Wire {
+    type RxToken<'a> = <RawSocket as Device>::RxToken<'a>;
+    type TxToken<'a> = <RawSocket as Device>::TxToken<'a>;
+
+    fn receive(&mut self, now: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        self.0.receive(now)
+    }
+
+    fn transmit(&mut self, now: Instant) -> Option<Self::TxToken<'_>> {
+        self.0.transmit(now)
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = self.0.capabilities();
+        capabilities.checksum.udp = Checksum::Tx;
+        capabilities
+    }
+}

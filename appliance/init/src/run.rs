@@ -1,0 +1,415 @@
+//! The main loop of pid 1: one event at a time, every decision in one place, nothing that blocks.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use rustix::process::{Signal, WaitOptions, waitpid};
+use update::control::{FromInit, Health, LedHint, Network, SOCKET_PATH, Status, ToInit, VERSION};
+use update::control::{read_frame, sentence};
+use update::slots::{BootVerdict, SlotState};
+
+use crate::boot::Booted;
+use crate::clock::{self, boot_ms};
+use crate::control::{self, ConnectionId, Connections};
+use crate::events::{self, Ending, Event};
+use crate::limits::{CLOCK_PERSIST_MS, EVENTS_MAX, SILENT_KILL_MS, TICK_MS};
+use crate::logs::Logs;
+use crate::mounts::{DATA_LINNET, RUN_NET};
+use crate::status;
+use crate::supervise::{Program, Service};
+use crate::watchdog::Vigil;
+use crate::{power, storage};
+
+const LINNETD: &str = "/usr/bin/linnetd";
+
+/// This very binary, whatever it is called.
+const SELF: &str = "/proc/self/exe";
+
+/// Runs until the box is to stop; hands back what the orderly end needs.
+pub(crate) fn run(booted: Booted, logs: &Logs) -> (Ending, Running) {
+    let (sender, receiver) = sync_channel(EVENTS_MAX);
+    if let Err(error) = events::watch_signals(sender.clone()) {
+        logs.say(&format!("Signals cannot be watched: {error}."));
+    }
+    let path = std::path::Path::new(SOCKET_PATH);
+    if let Err(error) = control::listen(path, sender.clone(), logs) {
+        logs.say(&format!("The control socket cannot be opened: {error}."));
+    }
+    power::watch(sender.clone());
+    if let (Some(disk), Some(offset)) = (&booted.disk, booted.cmdline.slot_area) {
+        storage::watch(disk.device(), offset, sender.clone());
+    }
+    let mut running = Running::new(booted, sender, logs.clone());
+    let ending = running.until_stopped(&receiver);
+    (ending, running)
+}
+
+/// Everything that the main loop knows.
+pub(crate) struct Running {
+    booted: Booted,
+    logs: Logs,
+    events: SyncSender<Event>,
+    linnetd: Service,
+    net: Service,
+    connections: Connections,
+    vigil: Vigil,
+    facts: status::Facts,
+    network: Network,
+    heard_at_ms: u64,
+    persisted_at_ms: u64,
+    running_said: bool,
+    complaint: Option<&'static str>,
+}
+
+impl Running {
+    fn new(booted: Booted, events: SyncSender<Event>, logs: Logs) -> Self {
+        let now = boot_ms();
+        let facts = status::Facts {
+            trial: booted.verdict == Some(BootVerdict::Trial),
+            rolled_back: matches!(
+                booted.verdict,
+                Some(BootVerdict::RolledBack | BootVerdict::Unbootable)
+            ),
+            failed: booted.welcome.rescue.is_some(),
+            clock_set: booted.clock_set,
+            ..status::Facts::default()
+        };
+        Self {
+            linnetd: Service::new(linnetd(booted.welcome.rescue.as_deref())),
+            net: Service::new(net(&booted.welcome.host_name)),
+            booted,
+            logs,
+            events,
+            connections: Connections::default(),
+            vigil: Vigil::new(now),
+            facts,
+            network: Network::default(),
+            heard_at_ms: now,
+            persisted_at_ms: now,
+            running_said: false,
+            complaint: None,
+        }
+    }
+
+    fn until_stopped(&mut self, receiver: &Receiver<Event>) -> Ending {
+        loop {
+            self.tick(boot_ms());
+            match receiver.recv_timeout(Duration::from_millis(TICK_MS)) {
+                Ok(event) => {
+                    if let Some(ending) = self.on(event) {
+                        return ending;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    unreachable!("this loop keeps a sender of its own")
+                }
+            }
+        }
+    }
+
+    /// What time alone brings about.
+    fn tick(&mut self, now_ms: u64) {
+        if let Some(reports) = self.net.start_if_due(now_ms, &self.logs) {
+            let events = self.events.clone();
+            std::thread::spawn(move || follow_net(reports, &events));
+        }
+        let starts = self.linnetd.starts();
+        self.linnetd.start_if_due(now_ms, &self.logs);
+        if self.linnetd.starts() != starts {
+            self.heard_at_ms = now_ms;
+        }
+        self.kill_silent(now_ms);
+        self.feed(now_ms);
+        if now_ms >= self.persisted_at_ms + CLOCK_PERSIST_MS {
+            self.persisted_at_ms = now_ms;
+            self.persist_clock();
+        }
+        self.facts.failed =
+            self.booted.welcome.rescue.is_some() || self.linnetd.backoff().is_failing();
+        self.booted.led.show(status::choose(&self.facts));
+    }
+
+    fn kill_silent(&mut self, now_ms: u64) {
+        let silent = now_ms.saturating_sub(self.heard_at_ms) >= SILENT_KILL_MS;
+        if silent && self.linnetd.running().is_some() {
+            self.logs.say("linnetd has said nothing for 90 s; it is ended and started again.");
+            self.linnetd.signal(Signal::KILL);
+            self.heard_at_ms = now_ms;
+        }
+    }
+
+    fn feed(&mut self, now_ms: u64) {
+        // Without a slot area there is no storage probe to wait for.
+        if self.booted.slots.is_none() {
+            self.vigil.on_storage(now_ms);
+        }
+        let complaint = self.vigil.complaint(now_ms);
+        if complaint != self.complaint {
+            complaint.iter().for_each(|complaint| self.logs.say(complaint));
+            self.complaint = complaint;
+        }
+        if self.vigil.may_feed(now_ms) {
+            self.booted.watchdog.feed(now_ms);
+        }
+    }
+
+    fn on(&mut self, event: Event) -> Option<Ending> {
+        match event {
+            Event::Child => self.reap(),
+            Event::Stop(ending) => return Some(ending),
+            Event::Network(network) => self.on_network(network),
+            Event::Connected(id, writer) => self.connections.add(id, writer),
+            Event::Request(id, request) => return self.on_request(id, request),
+            Event::Disconnected(id) => self.connections.remove(id),
+            Event::StorageAnswered => self.vigil.on_storage(boot_ms()),
+        }
+        None
+    }
+
+    /// Collects every child that ended, orphans included.
+    pub(crate) fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+            let now = boot_ms();
+            if self.linnetd.on_exit(pid, status, now, &self.logs) {
+                self.facts.healthy = false;
+                self.facts.hint = LedHint::Nothing;
+            } else if self.net.on_exit(pid, status, now, &self.logs) {
+                self.on_network(Network::default());
+            }
+        }
+    }
+
+    fn on_network(&mut self, network: Network) {
+        self.facts.network = network.link && network.address.is_some();
+        self.network = network.clone();
+        self.booted.welcome.network = network.clone();
+        self.connections.send_all(&FromInit::Network(network));
+    }
+
+    fn on_request(&mut self, id: ConnectionId, request: ToInit) -> Option<Ending> {
+        self.heard_at_ms = boot_ms();
+        let answer = match request {
+            ToInit::Hello { version: VERSION, release } => {
+                self.logs.say(&format!("linnetd {} is connected.", sentence(&release)));
+                FromInit::Welcome(Box::new(self.booted.welcome.clone()))
+            }
+            ToInit::Hello { version, .. } => refused(&format!(
+                "linnetd speaks version {version} of the control protocol, init speaks {VERSION}."
+            )),
+            ToInit::Health(health) => {
+                self.on_health(&health);
+                return None;
+            }
+            ToInit::LedHint(hint) => {
+                self.facts.hint = hint;
+                return None;
+            }
+            ToInit::ClaimSpent { id } => self.spend(id),
+            ToInit::Status => FromInit::Status(Box::new(self.status())),
+            ToInit::ReadLogs { lines_max } => {
+                FromInit::Logs { lines: self.logs.tail(usize::from(lines_max)) }
+            }
+            ToInit::Reboot => return self.stop(id, Ending::Reboot),
+            ToInit::PowerOff => return self.stop(id, Ending::PowerOff),
+        };
+        self.connections.send(id, &answer);
+        None
+    }
+
+    fn stop(&mut self, id: ConnectionId, ending: Ending) -> Option<Ending> {
+        self.connections.send(id, &FromInit::Done);
+        Some(ending)
+    }
+
+    fn on_health(&mut self, health: &Health) {
+        let now = boot_ms();
+        self.vigil.on_health(now, health.ok, health.progress);
+        if self.facts.healthy && !health.ok {
+            self.logs.say(&format!("linnetd is not well: {}", sentence(&health.detail)));
+        }
+        self.facts.healthy = health.ok;
+        self.facts.claimed = health.claimed;
+        if health.ok {
+            self.linnetd.backoff().on_well();
+            self.say_running(health, now);
+        }
+        if health.ok && !health.claimed {
+            self.booted.claim.show(&self.logs);
+        }
+    }
+
+    /// Once per boot: the line that harnesses wait for. With a nonce on the command line only a
+    /// health result that carries it counts, so that the guest's log cannot say it by itself.
+    fn say_running(&mut self, health: &Health, now_ms: u64) {
+        if let Some(line) =
+            running_line(self.running_said, &self.booted.cmdline.health_nonce, health)
+        {
+            self.running_said = true;
+            self.logs.say(&format!("{line}boot_ms={now_ms}"));
+        }
+    }
+
+    fn spend(&mut self, id: update::claim::ProvisioningId) -> FromInit {
+        let Some(slots) = &mut self.booted.slots else {
+            return refused("There is no slot area on this card; flash it anew.");
+        };
+        let mut area = slots.area().clone();
+        if let Err(error) = area.spend(id) {
+            return refused(&error.to_string());
+        }
+        match slots.store(area) {
+            Ok(()) => FromInit::Done,
+            Err(error) => refused(&format!("The slot area could not be written: {error}.")),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let slots = self.booted.slots.as_ref().map(|slots| slots.area().slots.clone());
+        Status {
+            uptime_ms: boot_ms(),
+            slots: slots.unwrap_or([SlotState::Empty, SlotState::Empty]),
+            boot: self.booted.verdict,
+            starts: self.linnetd.starts(),
+            clock_set: self.facts.clock_set,
+            watchdog: self.booted.watchdog.is_open(),
+            network: self.network.clone(),
+        }
+    }
+
+    pub(crate) fn persist_clock(&self) {
+        if self.booted.welcome.rescue.is_some() {
+            return;
+        }
+        if let Err(error) = clock::persist() {
+            self.logs.say(&format!("The time could not be stored: {error}."));
+        }
+    }
+
+    /// For the orderly end: no new starts, everybody is told.
+    pub(crate) fn begin_end(&mut self, grace_ms: u32) {
+        self.facts.long_work = true;
+        self.booted.led.show(status::choose(&self.facts));
+        self.connections.send_all(&FromInit::Shutdown { grace_ms });
+        self.signal(Signal::TERM);
+    }
+
+    /// Signals all services.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        for service in [&mut self.linnetd, &mut self.net] {
+            service.stop_restarting();
+            service.signal(signal);
+        }
+    }
+
+    /// Whether any service still runs.
+    pub(crate) fn any_left(&mut self) -> bool {
+        self.reap();
+        let left = self.linnetd.running().is_some() || self.net.running().is_some();
+        self.linnetd.stop_restarting();
+        self.net.stop_restarting();
+        left
+    }
+
+    /// Feeds the watchdog during the bounded end.
+    pub(crate) fn feed_end(&mut self) {
+        self.booted.watchdog.feed(boot_ms());
+    }
+}
+
+fn refused(reason: &str) -> FromInit {
+    FromInit::Refused { reason: sentence(reason) }
+}
+
+/// The start of the line, when it is due.
+fn running_line(said: bool, wanted: &Option<String>, health: &Health) -> Option<String> {
+    match wanted {
+        _ if said || !health.ok => None,
+        Some(nonce) if health.nonce.as_ref() == Some(nonce) => {
+            Some(format!("running health_nonce={nonce} "))
+        }
+        Some(_) => None,
+        None => Some("running ".to_owned()),
+    }
+}
+
+/// Reads the child's reports until it ends.
+fn follow_net(mut reports: impl std::io::Read, events: &SyncSender<Event>) {
+    while let Ok(Some(network)) = read_frame(&mut reports) {
+        if events.send(Event::Network(network)).is_err() {
+            return;
+        }
+    }
+}
+
+fn linnetd(rescue: Option<&str>) -> Program {
+    let fixed = [
+        ("--data", DATA_LINNET),
+        ("--listen", "0.0.0.0:443"),
+        ("--listen-http", "0.0.0.0:80"),
+        ("--listen-native", "0.0.0.0:7443"),
+        ("--control", SOCKET_PATH),
+    ];
+    let rescue = rescue.map(|reason| ("--rescue", reason));
+    let pairs = fixed.into_iter().chain(rescue);
+    Program {
+        name: "linnetd",
+        path: LINNETD.to_owned(),
+        arguments: pairs.flat_map(|(key, value)| [key.to_owned(), value.to_owned()]).collect(),
+        unprivileged: true,
+        reports: false,
+    }
+}
+
+fn net(host_name: &str) -> Program {
+    Program {
+        name: "net",
+        path: SELF.to_owned(),
+        arguments: ["net", host_name, RUN_NET].map(str::to_owned).to_vec(),
+        unprivileged: false,
+        reports: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health(ok: bool, nonce: Option<&str>) -> Health {
+        let nonce = nonce.map(str::to_owned);
+        Health { ok, detail: String::new(), nonce, progress: 1, claimed: true }
+    }
+
+    #[test]
+    fn running_is_said_once_and_only_for_a_good_result_with_the_nonce() {
+        let wanted = Some("n1".to_owned());
+        let good = health(true, Some("n1"));
+        let line = running_line(false, &wanted, &good);
+        assert_eq!(line.as_deref(), Some("running health_nonce=n1 "));
+        assert_eq!(running_line(true, &wanted, &good), None);
+        for wrong in [health(false, Some("n1")), health(true, Some("n2")), health(true, None)] {
+            assert_eq!(running_line(false, &wanted, &wrong), None, "{wrong:?}");
+        }
+        assert_eq!(running_line(false, &None, &health(true, None)).as_deref(), Some("running "));
+    }
+
+    #[test]
+    fn linnetd_is_told_about_the_rescue_only_when_there_is_one() {
+        assert!(!linnetd(None).arguments.contains(&"--rescue".to_owned()));
+        let program = linnetd(Some("why"));
+        assert_eq!(program.arguments[program.arguments.len() - 2..], ["--rescue", "why"]);
+        assert!(program.unprivileged);
+    }
+
+    #[test]
+    fn reports_of_the_net_child_become_events_until_it_ends_or_lies() {
+        let (sender, receiver) = sync_channel(4);
+        let network = Network { interface: None, link: true, address: None };
+        let mut bytes = update::control::encode(&network).unwrap();
+        bytes.extend_from_slice(&[0xff; 8]);
+        follow_net(bytes.as_slice(), &sender);
+        drop(sender);
+        let events: Vec<_> = receiver.iter().collect();
+        assert!(matches!(events.as_slice(), [Event::Network(seen)] if *seen == network));
+    }
+}

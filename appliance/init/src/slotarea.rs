@@ -1,0 +1,103 @@
+//! The slot area on the card: loads the newest record and stores a changed one. The format and the
+//! decisions are in `update::slots`; this file only does the reading and writing.
+
+use std::io;
+
+use update::limits::SLOT_AREA_BYTES;
+use update::slots::{Found, SlotArea, find};
+
+use crate::rawdisk::RawDisk;
+
+/// What the card holds, kept in step with every store.
+#[derive(Debug)]
+pub(crate) struct SlotStore {
+    disk: RawDisk,
+    offset: u64,
+    area: SlotArea,
+    sequence: u64,
+    damaged: bool,
+}
+
+impl SlotStore {
+    /// Reads the area that begins at `offset` bytes of the disk.
+    pub(crate) fn load(disk: RawDisk, offset: u64) -> io::Result<Self> {
+        let mut bytes = vec![0; SLOT_AREA_BYTES];
+        disk.read(offset, &mut bytes)?;
+        let found = find(&bytes).expect("the buffer has the area's length");
+        let damaged = found == Found::Damaged;
+        let (area, sequence) = match found {
+            Found::Record(area, sequence) => (area, sequence),
+            Found::Blank | Found::Damaged => (SlotArea::fresh(), 0),
+        };
+        Ok(Self { disk, offset, area, sequence, damaged })
+    }
+
+    /// The state as it is on the card.
+    pub(crate) fn area(&self) -> &SlotArea {
+        &self.area
+    }
+
+    /// Whether there was a record that can no longer be read.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// Stores `area` unless it is what the card already holds.
+    pub(crate) fn store(&mut self, area: SlotArea) -> io::Result<()> {
+        if area == self.area && !self.damaged && self.sequence > 0 {
+            return Ok(());
+        }
+        let write = area.write(self.sequence + 1);
+        self.disk.write_verified(self.offset + write.offset as u64, &write.bytes)?;
+        self.sequence += 1;
+        self.area = area;
+        self.damaged = false;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    const AT: u64 = 8192;
+
+    fn card() -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(AT + SLOT_AREA_BYTES as u64).unwrap();
+        file
+    }
+
+    fn load(file: &File) -> SlotStore {
+        SlotStore::load(RawDisk::from(file.try_clone().unwrap()), AT).unwrap()
+    }
+
+    #[test]
+    fn stored_state_is_there_after_the_next_start() {
+        let file = card();
+        let mut store = load(&file);
+        assert!(!store.area().data_made && !store.is_damaged());
+        for made in [true, false, true] {
+            let mut area = store.area().clone();
+            area.data_made = made;
+            store.store(area).unwrap();
+            assert_eq!(load(&file).area(), store.area());
+        }
+        assert_eq!(load(&file).sequence, 3);
+        store.store(store.area().clone()).unwrap();
+        assert_eq!(load(&file).sequence, 3, "an unchanged state costs no write");
+    }
+
+    #[test]
+    fn damage_is_told_from_a_fresh_card_and_repaired_by_a_store() {
+        let file = card();
+        file.write_all_at(b"LINSLOT1 but torn", AT).unwrap();
+        let mut store = load(&file);
+        assert!(store.is_damaged());
+        store.store(store.area().clone()).unwrap();
+        assert!(!load(&file).is_damaged());
+    }
+}
