@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::apt::{Apt, Scope, Suites, derive, machine_sources};
 use crate::boot::BootParts;
@@ -13,12 +14,19 @@ use crate::manifest::Manifest;
 use crate::root::Taken;
 
 /// Unpacked packages, ready to be put together.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Debian {
     pub kernel: PathBuf,
     pub kernel_name: String,
     pub firmware: PathBuf,
     pub root: Vec<Taken>,
+}
+
+/// The unpacked packages and what they were chosen by.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    wanted: String,
+    debian: Debian,
 }
 
 /// The release this machine runs, from `/etc/os-release`.
@@ -30,7 +38,26 @@ pub fn codename() -> Result<String> {
 }
 
 impl Debian {
-    /// Downloads what the manifest names, or reuses the cache. `progress` gets one line per step.
+    /// What an earlier [`Self::fetch`] unpacked, or a new one when the manifest's list has changed
+    /// since. `progress` gets one line per step.
+    pub fn cached(manifest: &Manifest, cache: &Path, progress: &dyn Fn(&str)) -> Result<Self> {
+        let file = cache.join("debian-parts.toml");
+        let wanted = format!("{} {:?}", codename()?, manifest.emulator);
+        let kept = fs::read_to_string(&file).ok();
+        let kept = kept.and_then(|text| toml::from_str::<Kept>(&text).ok());
+        if let Some(kept) = kept
+            && kept.wanted == wanted
+            && kept.debian.folders().all(Path::is_dir)
+        {
+            return Ok(kept.debian);
+        }
+        let debian = Self::fetch(manifest, cache, progress)?;
+        let kept = Kept { wanted, debian };
+        fs::write(&file, toml::to_string(&kept)?)?;
+        Ok(kept.debian)
+    }
+
+    /// Downloads and unpacks the newest version of what the manifest names.
     pub fn fetch(manifest: &Manifest, cache: &Path, progress: &dyn Fn(&str)) -> Result<Self> {
         let archives = machine_sources(Path::new("/etc/apt"))?;
         let codename = codename()?;

@@ -6,11 +6,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
 use crate::manifest::Manifest;
 
 /// Files of one package: its unpacked folder and what to take, by place in a merged `/usr`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Taken {
     pub folder: PathBuf,
     pub files: Vec<String>,

@@ -24,6 +24,7 @@ const ABSENT_NODES: &[&str] = &[
     "/scb/gpu@7ec00000",
     "/emmc2bus",
     "/soc/mmc@7e300000/wifi@1",
+    "/wifi-pwrseq",
 ];
 /// QEMU's card sits where the real board has its radio.
 const CARD_NODE: &str = "/soc/mmc@7e300000";

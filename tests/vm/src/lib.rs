@@ -12,6 +12,7 @@ pub mod pi;
 pub mod ports;
 pub mod qmp;
 pub mod standin;
+pub mod writelog;
 
 pub use machine::Machine;
 pub use pi::{Options, Pi};

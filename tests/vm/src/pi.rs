@@ -123,8 +123,12 @@ impl Pi {
         }
     }
 
-    /// Presses the power key and waits until the guest has switched itself off.
+    /// Presses the power key and waits until the guest has switched itself off. QEMU's raspi4b has
+    /// no power key, as the board has none: there this pulls the plug.
     pub fn power_off(mut self, at_most: Duration) -> Result<()> {
+        if self.options.machine == Machine::Raspi4b {
+            return self.kill();
+        }
         self.running.monitor.power_key()?;
         let deadline = Instant::now() + at_most;
         while self.next_line(deadline)?.is_some() {}

@@ -29,7 +29,7 @@ pub(super) fn image(tree: &Path, install: bool) -> Result<Image> {
     let parsed = Manifest::load()?;
     let cache = setup::cache_folder()?;
     let debian = step("Debian's arm64 parts", || {
-        Debian::fetch(&parsed, &cache, &|line| eprintln!("    {line}"))
+        Debian::cached(&parsed, &cache, &|line| eprintln!("    {line}"))
     })?;
     let path = out.join("linnet-emulator.img");
     let stamp = fingerprint(tree, &built, &debian)?;
