@@ -4,6 +4,7 @@
 mod cross;
 mod emulate;
 mod run;
+mod screenshots;
 mod setup;
 mod sim;
 mod test;
@@ -28,6 +29,8 @@ enum Verb {
     Tidy,
     /// The seeded simulator: drops, kills and power cuts against the real core and log.
     Sim(sim::Options),
+    /// Pictures of every page, in both languages and both themes.
+    Screenshots(screenshots::Options),
     /// Builds the card and boots it on an emulated Pi.
     Emulate(emulate::Options),
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => test::run(&options),
         Verb::Tidy => tidy::run(),
         Verb::Sim(options) => sim::run(&options),
+        Verb::Screenshots(options) => screenshots::run(&options),
         Verb::Emulate(options) => emulate::run(&options),
     };
     match result {

@@ -26,9 +26,12 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// npm, with the arguments, in the web client's folder.
+/// npm, with the arguments, in the web client's folder, on a Node that is new enough.
 pub(crate) fn npm(arguments: &[&str]) -> Command {
     let mut command = Command::new("npm");
     command.current_dir(root().join("appliance/client")).args(arguments);
+    if let Ok(path) = crate::setup::node_path() {
+        command.env("PATH", path);
+    }
     command
 }

@@ -14,7 +14,6 @@ pub(crate) use node::node_path;
 
 /// A verb of this tool, as far as its needs differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "the verbs that run the tests are added beside this one")]
 pub(crate) enum Verb {
     Emulate,
     Test,
@@ -108,6 +107,14 @@ const NEEDS: &[Need] = &[
         package: "chromium",
         backports: false,
         why: "runs the web client's tests",
+        verbs: BROWSER,
+    },
+    Need {
+        tool: "Chinese font",
+        check: Check::File("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"),
+        package: "fonts-noto-cjk",
+        backports: false,
+        why: "shows Chinese in the web client's tests and screenshots",
         verbs: BROWSER,
     },
     Need {

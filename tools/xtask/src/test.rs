@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::setup;
 use steps::{STEPS, Step};
 use tally::Tally;
 
@@ -43,6 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     let chosen = choose(options)?;
+    setup::ensure(setup::Verb::Test, !options.no_install)?;
     let outcomes: Vec<Outcome> = chosen.iter().map(|step| run_step(step)).collect();
     let total = report(&outcomes, STEPS.len() - chosen.len());
     ensure!(total.failed == 0, "{} checks failed", total.failed);
