@@ -1,7 +1,7 @@
 //! Errors of the log. Messages say what to do, because they reach the owner's health page.
 
 use crate::disk::DiskError;
-use crate::record::DamagedRange;
+use crate::record::{DamagedRange, Position};
 
 /// Why a call on the log failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +22,11 @@ pub enum LogError {
     Damaged(DamagedRange),
     #[error("record {offset} is not in the log (it holds {first} to {last})")]
     NotThere { offset: u64, first: u64, last: u64 },
+    /// Compaction moved it, its header is damaged, or it never was: `read_offset` tells.
+    #[error("no record at byte {} of segment {}: look it up by its offset", .0.byte, .0.segment)]
+    NoRecordAt(Position),
+    #[error("segment {0} is not in the log")]
+    NoSegment(u32),
     #[error("a batch needs at least one record")]
     EmptyBatch,
     #[error("a payload of {bytes} bytes exceeds the limit of {max}")]

@@ -6,6 +6,8 @@
 use crate::disk::{Disk, DiskError, replace};
 use crate::error::LogError;
 use crate::limits::{QUARANTINE_MAX, REPLAY_ATTEMPTS_MAX};
+use crate::reader::LogReader;
+use crate::record::Item;
 
 const GUARD_FILE: &str = "replay-guard";
 const QUARANTINE_FILE: &str = "quarantine";
@@ -17,6 +19,14 @@ pub enum Verdict {
     Interpret,
     /// Skip it and count it on the health page.
     Quarantined,
+}
+
+/// What a replay did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    pub records: u64,
+    pub damaged: u64,
+    pub quarantined: Vec<u64>,
 }
 
 /// Content of the guard's file. Offset 0 means none.
@@ -99,6 +109,31 @@ impl<D: Disk> ReplayGuard<D> {
         self.trail.current = offset;
         self.disk.pwrite(&self.file, 0, &self.trail.encode())?;
         Ok(Verdict::Interpret)
+    }
+
+    /// Replays from `offset` to the end: `interpret` gets every record and damaged range except
+    /// the quarantined records.
+    pub fn replay(
+        mut self,
+        reader: &LogReader<D>,
+        offset: u64,
+        interpret: &mut dyn FnMut(Item),
+    ) -> Result<Replayed, LogError> {
+        let mut replayed = Replayed::default();
+        for item in reader.iter_from(offset) {
+            let item = item?;
+            match &item {
+                Item::Record(stored) if self.enter(stored.offset)? == Verdict::Quarantined => {
+                    replayed.quarantined.push(stored.offset);
+                    continue;
+                }
+                Item::Record(_) => replayed.records += 1,
+                Item::Damaged(range) => replayed.damaged += range.records(),
+            }
+            interpret(item);
+        }
+        self.finish()?;
+        Ok(replayed)
     }
 
     /// Replay reached its end: the last record did not crash.

@@ -23,9 +23,9 @@ mod walk;
 mod writer;
 
 pub use batch::Batch;
-pub use disk::{Disk, DiskError, FaultDisk, ReadFrom, RealDisk, SlowDisk, SlowSpeed};
+pub use disk::{Disk, DiskError, FaultDisk, FaultStats, ReadFrom, RealDisk, SlowDisk, SlowSpeed};
 pub use error::LogError;
-pub use guard::{ReplayGuard, Verdict};
+pub use guard::{ReplayGuard, Replayed, Verdict};
 pub use names::SegmentName;
 #[cfg(feature = "mutants")]
 pub use options::Mutant;

@@ -80,7 +80,8 @@ impl<D: Disk> LogReader<D> {
     /// Offset of the oldest record.
     #[must_use]
     pub fn first_offset(&self) -> u64 {
-        self.shared.segments().first().map_or(1, |name| name.first_offset)
+        let segments = self.shared.segments.lock().expect("no holder of this lock panics");
+        segments.first().map_or(1, |name| name.first_offset)
     }
 
     /// Segment ids in order; the last one is being written.
@@ -97,20 +98,14 @@ impl<D: Disk> LogReader<D> {
 
     /// The record at a position that an append or an iteration gave: two small reads at most.
     pub fn read(&self, position: Position) -> Result<Stored, LogError> {
-        let Some((name, end_offset)) = self.shared.segment(position.segment) else {
-            return Err(self.not_there(0));
-        };
-        let mut walker = self.walker(name, end_offset, READ_WINDOW_BYTES)?;
-        let at = u64::from(position.byte);
+        let (mut open, header) = self.open_at(position, READ_WINDOW_BYTES)?;
         let index = usize::from(position.index);
-        let Some(header) = walker.header_at(at)?.filter(|h| index < h.entries.len()) else {
-            return Err(self.not_there(0));
-        };
-        let offset = header.first_offset + index as u64;
+        let offset = header.first_offset + u64::from(position.index);
         if offset > self.last_offset() {
-            return Err(self.not_there(offset));
+            return Err(LogError::NoRecordAt(position));
         }
-        match self.item(&mut walker, name.id, at, &header, index)? {
+        let at = u64::from(position.byte);
+        match self.item(&mut open.walker, open.name.id, at, &header, index)? {
             Item::Record(stored) => Ok(stored),
             Item::Damaged(range) => Err(LogError::Damaged(range)),
         }
@@ -143,28 +138,34 @@ impl<D: Disk> LogReader<D> {
 
     /// As `iter_from`, but starts at a known position and so need not walk to it.
     pub fn iter_at(&self, position: Position) -> Result<LogIter<D>, LogError> {
-        let Some((name, end_offset)) = self.shared.segment(position.segment) else {
-            return Err(self.not_there(0));
-        };
-        let mut walker = self.walker(name, end_offset, SCAN_WINDOW_BYTES)?;
-        let at = u64::from(position.byte);
-        let index = usize::from(position.index);
-        let Some(header) = walker.header_at(at)?.filter(|h| index < h.entries.len()) else {
-            return Err(self.not_there(0));
-        };
-        walker.jump(at, header.first_offset);
-        let open = OpenSegment { name, end_offset, walker, batch: None };
-        let next = header.first_offset + index as u64;
+        let (open, header) = self.open_at(position, SCAN_WINDOW_BYTES)?;
+        let next = header.first_offset + u64::from(position.index);
         Ok(LogIter { reader: self.clone(), next, seen_durable: 0, open: Some(open) })
+    }
+
+    /// Opens the position's segment at its batch, and returns the batch's header.
+    fn open_at(
+        &self,
+        position: Position,
+        window: usize,
+    ) -> Result<(OpenSegment<D>, Header), LogError> {
+        let missing = LogError::NoRecordAt(position);
+        let Some((name, end_offset)) = self.shared.segment(position.segment) else {
+            return Err(missing);
+        };
+        let mut walker = self.walker(name, end_offset, window)?;
+        let at = u64::from(position.byte);
+        let holds = |header: &Header| usize::from(position.index) < header.entries.len();
+        let header = walker.header_at(at)?.filter(holds).ok_or(missing)?;
+        walker.jump(at, header.first_offset);
+        Ok((OpenSegment { name, end_offset, walker, batch: None }, header))
     }
 
     /// Reads every byte of a segment from the device and checks it against every hash. The tail
     /// segment is checked up to what was durable when the scrub began.
     pub fn scrub(&self, segment: u32) -> Result<Findings, LogError> {
         let durable = self.last_offset();
-        let Some((name, next)) = self.shared.segment(segment) else {
-            return Err(self.not_there(0));
-        };
+        let (name, next) = self.shared.segment(segment).ok_or(LogError::NoSegment(segment))?;
         let end = next.unwrap_or(durable + 1);
         let mut findings = Findings::default();
         let file = self.file(name)?;

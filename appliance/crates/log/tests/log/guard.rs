@@ -1,6 +1,7 @@
 //! The replay guard: a record that crashes the program three times is skipped.
 
-use linnet_log::{Disk, FaultDisk, ReplayGuard, Verdict};
+use crate::common::{fill, open};
+use linnet_log::{Disk, FaultDisk, Item, ReplayGuard, Replayed, Verdict};
 
 /// Replays offsets 1 to 5; the program dies while it interprets `poison`.
 fn replay(disk: &FaultDisk, poison: u64) -> Result<Vec<u64>, u64> {
@@ -63,4 +64,23 @@ fn quarantine_can_be_cleared_and_survives_nonsense_in_its_file() {
     assert_eq!(guard.quarantined(), [2, 4]);
     guard.clear_quarantine().unwrap();
     assert_eq!(replay(&disk, 0), Ok(vec![1, 2, 3, 4, 5]));
+}
+
+#[test]
+fn replay_yields_all_but_quarantined_records_and_says_what_is_damaged() {
+    let disk = FaultDisk::new(1);
+    fill(&disk, &mut open(&disk, 4096).log, 20, 100);
+    disk.flip_bit(&disk.list().unwrap()[0], 512 * 2, 0);
+    let file = disk.create("quarantine").unwrap();
+    disk.pwrite(&file, 0, b"7\n").unwrap();
+    let log = open(&disk, 4096).log;
+    let guard = ReplayGuard::open(disk).unwrap();
+    let mut offsets = Vec::new();
+    let mut interpret = |item| match item {
+        Item::Record(stored) => offsets.push(stored.offset),
+        Item::Damaged(range) => assert_eq!((range.first, range.last), (3, 3)),
+    };
+    let replayed = guard.replay(log.reader(), 2, &mut interpret).unwrap();
+    assert_eq!(replayed, Replayed { records: 17, damaged: 1, quarantined: vec![7] });
+    assert_eq!(offsets, [2, 4, 5, 6].into_iter().chain(8..=20).collect::<Vec<_>>());
 }

@@ -60,9 +60,9 @@ fn reading_outside_the_log_is_a_stated_error() {
     assert!(log.reader().read_offset(0).is_err());
     let mut wrong = appended.position(0);
     wrong.byte += 512;
-    assert!(matches!(log.reader().read(wrong), Err(LogError::NotThere { .. })));
+    assert!(matches!(log.reader().read(wrong), Err(LogError::NoRecordAt(_))));
     wrong.byte = u32::MAX;
-    assert!(matches!(log.reader().read(wrong), Err(LogError::NotThere { .. })));
+    assert!(matches!(log.reader().read(wrong), Err(LogError::NoRecordAt(_))));
 }
 
 #[test]
