@@ -1,0 +1,86 @@
+// The screen: which page is shown, the line's state on top, dialogs above everything.
+import type { VNode } from "preact";
+import { dismissNotice, reconnect } from "../app.ts";
+import { t } from "../i18n/index.ts";
+import { state, useStore } from "../store.ts";
+import { Conversation } from "./conversation.tsx";
+import { Dialogs } from "./dialogs.tsx";
+import { ClaimPage, ElsewherePage, LoginPage, StartingPage, UnreachablePage } from "./gate.tsx";
+import { Icon, IconButton, Logo } from "./parts.tsx";
+import { PeoplePage } from "./people.tsx";
+import { SettingsPage } from "./settings.tsx";
+import { Sidebar } from "./sidebar.tsx";
+import { TrustPage } from "./trust.tsx";
+
+export function App(): VNode {
+  const { page } = useStore();
+  switch (page) {
+    case "starting": return <StartingPage />;
+    case "unreachable": return <UnreachablePage />;
+    case "elsewhere": return <ElsewherePage />;
+    case "claim": return <ClaimPage />;
+    case "login": return <LoginPage />;
+    case "main": return <Main />;
+  }
+}
+
+function Main(): VNode {
+  const { view } = state.route;
+  const unread = [...state.copy.rooms.values()].reduce((sum, room) => sum + room.unread, 0);
+  document.title = unread > 0 ? `(${unread}) ${t("app.name")}` : t("app.name");
+  return (
+    <>
+      <Line />
+      <div class={view === "home" ? "columns at-home" : "columns"}>
+        <Sidebar />
+        <Detail />
+      </div>
+      <Dialogs />
+    </>
+  );
+}
+
+function Detail(): VNode {
+  const { route } = state;
+  switch (route.view) {
+    case "room": return <Conversation id={route.room} />;
+    case "people": return <PeoplePage />;
+    case "settings": return <SettingsPage />;
+    case "trust": return <TrustPage />;
+    case "home":
+      return (
+        <main class="conversation nothing">
+          <Logo large />
+          <p class="quiet">{t("room.pick")}</p>
+        </main>
+      );
+  }
+}
+
+/** How the connection stands; silent while all is well. */
+function Line(): VNode {
+  const { phase } = state.session;
+  const { trouble } = state.outbox;
+  const waiting = state.lineTrouble && phase !== "live" && phase !== "catching_up";
+  return (
+    <div class="line" role="status">
+      {waiting && (
+        <p class="line-note">
+          <Icon name="warn" /><span>{t("line.waiting")}</span>
+          <button type="button" class="link-button" onClick={reconnect}>{t("line.retry")}</button>
+        </p>
+      )}
+      {!waiting && trouble && (
+        <p class="line-note">
+          <Icon name="warn" />{t("line.trouble", { reason: t(`reason.${trouble}`) })}
+        </p>
+      )}
+      {state.notice && (
+        <p class="line-note">
+          <span>{t(state.notice)}</span>
+          <IconButton icon="close" label={t("action.close")} onClick={dismissNotice} />
+        </p>
+      )}
+    </div>
+  );
+}
