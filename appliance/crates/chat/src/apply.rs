@@ -13,7 +13,7 @@ use wire::server::RoomKind;
 
 use crate::entry::Entry;
 use crate::state::{
-    Account, Device, Outcome, PasswordHash, Room, RoomFacts, SYSTEM_ROOM, Settled, State, Touched,
+    Account, Device, Outcome, PasswordHash, Room, RoomFacts, Settled, State, Touched,
 };
 
 /// Moves the state past one record and names what changed. `Meta` always does.
@@ -142,7 +142,7 @@ fn message_posted(
         if room.post(body.seq, entry.offset) {
             touched.push(Touched::Mark(body.room, body.seq));
         }
-        if room.read(entry.actor, body.seq, entry.offset) && body.room != SYSTEM_ROOM {
+        if room.read(entry.actor, body.seq, entry.offset) {
             touched.push(Touched::Member(body.room, entry.actor));
         }
         touched.push(Touched::Room(body.room));

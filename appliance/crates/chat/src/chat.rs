@@ -1,35 +1,93 @@
-//! The core as its shells see it.
+//! The core as its shells see it: inputs in, outputs out, in between one step at a time.
 
-use wire::ids::{Offset, TimeMs};
+use wire::ids::{Counter, DeviceId, Offset, TimeMs, UserId};
+use wire::server::{Closing, Error, Reason};
+use wire::{ClientMessage, RecordBody, ServerMessage};
 
-use crate::config::Config;
+use crate::apply::apply;
+use crate::card::Card;
+use crate::checkpoint::Checkpoints;
+use crate::config::{Config, Mutant};
+use crate::cursor::Cursors;
 use crate::entry::Entry;
-use crate::port::{Input, Output};
+use crate::hot::Hot;
+use crate::live;
+use crate::pending::Pending;
+use crate::port::{Input, Output, SessionId};
+use crate::reads::Reads;
+use crate::session::{Identity, Phase, Sessions};
 use crate::state::State;
 
 /// The chat core. Start: `new` with the store's snapshot, `replay` every record above
 /// `snapshot.head()` in order, then `handle` inputs and drain `poll_output` after each.
 #[derive(Debug)]
 pub struct Chat {
-    state: State,
-    config: Config,
+    pub(crate) state: State,
+    pub(crate) config: Config,
+    pub(crate) now: TimeMs,
+    pub(crate) sessions: Sessions,
+    pub(crate) pending: Pending,
+    pub(crate) hot: Hot,
+    pub(crate) cursors: Cursors,
+    pub(crate) reads: Reads,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) card: Card,
+}
+
+/// Who causes a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cause {
+    pub(crate) actor: UserId,
+    pub(crate) device: DeviceId,
+    pub(crate) counter: Counter,
+}
+
+impl Cause {
+    /// The box itself.
+    pub(crate) const BOX: Self =
+        Self { actor: UserId(0), device: DeviceId(0), counter: Counter(0) };
+
+    pub(crate) const fn command(identity: Identity, counter: Counter) -> Self {
+        Self { actor: identity.user, device: identity.device, counter }
+    }
 }
 
 impl Chat {
     /// A core that stands where the store's newest checkpoint stands.
     #[must_use]
     pub fn new(snapshot: State, config: Config) -> Self {
-        Self { state: snapshot, config }
+        let head = snapshot.head();
+        Self {
+            state: snapshot,
+            config,
+            now: TimeMs(0),
+            sessions: Sessions::default(),
+            pending: Pending::starting_at(head),
+            hot: Hot::starting_at(head),
+            cursors: Cursors::default(),
+            reads: Reads::default(),
+            checkpoints: Checkpoints::default(),
+            card: Card::default(),
+        }
     }
 
-    /// Moves past a durable record that the snapshot does not hold.
-    pub fn replay(&mut self, entry: Entry) {
-        let _ = (&self.config, crate::apply(&mut self.state, &entry));
+    /// Moves past a durable record that the snapshot does not hold. Older ones are skipped.
+    pub fn replay(&mut self, entry: &Entry) {
+        if entry.offset <= self.state.head() {
+            return;
+        }
+        let touched = apply(&mut self.state, entry);
+        self.checkpoints.note(touched);
+        if let Some(message) = live::message_of(entry) {
+            self.hot.insert(message);
+        }
+        self.pending.release(entry.offset);
     }
 
-    /// Moves past records that the log can no longer read.
+    /// Moves past records that the log can no longer read; `last` is the newest of them.
     pub fn replay_damaged(&mut self, last: Offset) {
-        let _ = last;
+        self.state.meta.head = self.state.meta.head.max(last);
+        self.pending.release(last);
     }
 
     /// Everything the box knows, records included that are not durable yet.
@@ -38,13 +96,154 @@ impl Chat {
         &self.state
     }
 
+    /// Newest record that is durable.
+    #[must_use]
+    pub const fn durable(&self) -> Offset {
+        self.pending.durable()
+    }
+
     /// Takes note of what happened at `now`.
     pub fn handle(&mut self, now: TimeMs, input: Input) {
-        let _ = (now, input);
+        self.now = self.now.max(now);
+        match input {
+            Input::Connected { session } => self.connected(session),
+            Input::Frame { session, request, message } => self.frame(session, request, message),
+            Input::Flushed { session } => self.flushed(session),
+            Input::Overflowed { session } => self.overflowed(session),
+            Input::Disconnected { session } => self.sessions.remove(session),
+            Input::Api { ticket, call } => self.serve(ticket, call),
+            Input::Durable { up_to } => self.durable_up_to(up_to),
+            Input::ReadDone { ticket, messages, damaged } => {
+                self.read_done(ticket, messages, damaged);
+            }
+            Input::LogRoom { bytes } => self.card.report(bytes),
+            Input::CheckpointDone { applied } => self.checkpoint_done(applied),
+            Input::CheckpointFailed { applied } => self.checkpoints.failed(applied, self.now),
+            Input::Tick => self.tick(),
+        }
+        self.ride_cursors();
+        self.checkpoint_when_due();
+        if self.config.is(Mutant::AckBeforeSync) {
+            self.pending.release_unsynced();
+        }
     }
 
     /// The next thing to do; none when all is done.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.pending.poll()
+    }
+
+    fn frame(&mut self, session: SessionId, request: u32, message: ClientMessage) {
+        let Some(known) = self.sessions.get(session) else { return };
+        let identity = known.identity;
+        match (identity, message) {
+            (_, ClientMessage::Ping(_)) => self.pong(session, request),
+            (None, ClientMessage::Hello(hello)) => self.hello(session, request, &hello),
+            (None, _) => self.hello_first(session, request),
+            (Some(_), ClientMessage::Hello(_)) => {
+                let error = Self::error(Reason::NotAllowed, "", "this session has said hello");
+                self.reply(session, request, error.into());
+            }
+            (Some(identity), ClientMessage::Read(read)) => {
+                self.read(session, request, identity, read);
+            }
+            (Some(_), ClientMessage::Sync(sync)) => self.sync(session, request, sync.cursor),
+            (Some(identity), ClientMessage::ReadHistory(ask)) => {
+                self.history(session, request, identity, &ask);
+            }
+            (Some(_), ClientMessage::Show(_)) => {}
+            (Some(identity), command) => self.command(session, request, identity, &command),
+        }
+    }
+
+    fn durable_up_to(&mut self, up_to: Offset) {
+        let up_to = up_to.min(self.state.head());
+        let owed = self.pending.release(up_to);
+        self.card.settled(up_to);
+        self.tell_caught_up(owed, up_to);
+        self.take_turns();
+    }
+
+    fn tick(&mut self) {
+        self.close_overdue();
+        self.flush_cursors_by_time();
+        self.send_notes();
+        self.take_turns();
+    }
+
+    /// Decides a record: gives it its place, applies it, hands it to the log, tells who is live.
+    pub(crate) fn record(&mut self, cause: Cause, body: RecordBody) -> Offset {
+        let entry = Entry {
+            offset: self.state.head().next(),
+            time: self.now,
+            actor: cause.actor,
+            device: cause.device,
+            counter: cause.counter,
+            body,
+        };
+        let touched = apply(&mut self.state, &entry);
+        self.checkpoints.note(touched);
+        self.card.appended(&entry);
+        self.pending.at_once(Output::Append(entry.clone()));
+        self.publish(&entry);
+        entry.offset
+    }
+
+    /// Sends to one session, once all that the answer may reflect is durable.
+    pub(crate) fn reply(&mut self, session: SessionId, request: u32, message: ServerMessage) {
+        self.send(vec![session], request, message, false);
+    }
+
+    /// Sends to many, once all that the message may reflect is durable.
+    pub(crate) fn send(
+        &mut self,
+        to: Vec<SessionId>,
+        request: u32,
+        message: ServerMessage,
+        flush_note: bool,
+    ) {
+        if !to.is_empty() {
+            let output = Output::Send { to, request, message, flush_note };
+            self.pending.hold(self.state.head(), output);
+        }
+    }
+
+    /// Sends a last word and forgets the session.
+    pub(crate) fn close(&mut self, session: SessionId, reason: Reason, text: &str) {
+        self.sessions.remove(session);
+        let retry_after_ms = (reason == Reason::Busy).then_some(crate::limits::RETRY_MS);
+        let closing = Closing { reason, text: text.to_owned(), retry_after_ms };
+        self.pending.hold(self.state.head(), Output::Close { session, closing });
+    }
+
+    /// An error that says nothing about when to try again.
+    pub(crate) fn error(reason: Reason, field: &str, text: &str) -> Error {
+        Error {
+            reason,
+            field: field.to_owned(),
+            text: text.to_owned(),
+            retry_after_ms: None,
+            expected: None,
+        }
+    }
+
+    /// Sessions of a user that get live events; notes the news for those that fell behind.
+    pub(crate) fn live_sessions(
+        &mut self,
+        user: UserId,
+        room: Option<wire::ids::RoomId>,
+        to: &mut Vec<SessionId>,
+    ) {
+        let Self { sessions, .. } = self;
+        let ids: Vec<SessionId> = sessions.of_user(user).collect();
+        for id in ids {
+            match sessions.get_mut(id).map(|session| &mut session.phase) {
+                Some(Phase::Live { .. }) => to.push(id),
+                Some(Phase::Dirty { news }) => {
+                    news.insert(room.unwrap_or_default());
+                }
+                Some(Phase::Greeted | Phase::Syncing(_)) | None => {}
+            }
+        }
     }
 }

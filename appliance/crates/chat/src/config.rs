@@ -1,4 +1,4 @@
-//! What the shell decides once at start.
+//! What the shell decides once at start, and the deliberate faults of the simulator.
 
 use crate::limits::Shares;
 
@@ -14,8 +14,22 @@ pub struct Config {
     pub mutant: Option<Mutant>,
 }
 
-/// Deliberate faults. Never in a build that ships.
-#[cfg(feature = "mutants")]
+impl Config {
+    /// Whether a deliberate fault is on: never, in a build that ships.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    /// Whether a deliberate fault is on: never, in a build that ships.
+    #[cfg(not(feature = "mutants"))]
+    pub(crate) const fn is(&self, _mutant: Mutant) -> bool {
+        false
+    }
+}
+
+/// Deliberate faults. Nothing can turn them on in a build that ships.
+#[cfg_attr(not(feature = "mutants"), allow(unreachable_pub, reason = "public for the simulator"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// Outputs leave before their records are durable.
@@ -26,7 +40,7 @@ pub enum Mutant {
     NoDedup,
     /// Another content under a used number gets the first one's result.
     NoConflict,
-    /// A message is not sent to one member's sessions.
+    /// A message is not sent to one member's session.
     ForgetReceiver,
     /// Catching up starts one record too late.
     CursorOffByOne,
@@ -36,20 +50,12 @@ pub enum Mutant {
     CheckpointAhead,
     /// A checkpoint leaves out memberships.
     CheckpointForgetsMembers,
-    /// `may_see` says yes to everything that exists.
+    /// Everybody may see everything that exists.
     SkipVisibility,
-    /// A session turns live before it reached the head.
+    /// A session turns live after the first page of catching up.
     LiveTooEarly,
-    /// A session that overflowed stays live.
+    /// A session that overflowed is taken for live.
     IgnoreOverflow,
-    /// Whoever leaves a room while offline is not told.
+    /// Whoever left a room while away is not told.
     ForgetLeave,
-}
-
-impl Config {
-    /// Whether a deliberate fault is on.
-    #[cfg(feature = "mutants")]
-    pub(crate) fn is(&self, mutant: Mutant) -> bool {
-        self.mutant == Some(mutant)
-    }
 }

@@ -8,12 +8,25 @@
 
 pub mod api;
 mod apply;
+mod card;
+mod catchup;
 mod chat;
+mod checkpoint;
+mod commands;
 mod config;
+mod cursor;
 mod entry;
+mod greet;
+mod hot;
 pub mod limits;
+mod live;
+mod pending;
 mod port;
+mod reads;
+mod serve;
+mod session;
 pub mod state;
+mod visibility;
 
 pub use api::{ApiCall, ApiError, ApiReply};
 pub use apply::apply;

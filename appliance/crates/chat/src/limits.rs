@@ -45,8 +45,12 @@ pub const PAGE_BYTES: usize = 32 * 1024;
 /// with room for the envelope.
 pub const HISTORY_BYTES: usize = 384 * 1024;
 
-/// Reads from the card under way at once; others wait their turn.
-pub const READS_MAX: usize = 64;
+/// Reads from the card under way at once; others wait their turn. A page of longest texts takes
+/// 3 MB of memory.
+pub const READS_MAX: usize = 16;
+
+/// Messages that catching up reads at once: at most 1 MB for one session.
+pub const CATCHUP_READ_MAX: u64 = 64;
 
 /// History pages of one session under way at once; more get `busy`.
 pub const SESSION_READS_MAX: usize = 4;

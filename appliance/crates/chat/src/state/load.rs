@@ -2,7 +2,7 @@
 
 use wire::ids::{RoomId, UserId};
 
-use super::{Change, Mark, Membership, Room, SYSTEM_DEVICE, SYSTEM_ROOM, State};
+use super::{Change, Mark, Membership, Room, RoomFacts, SYSTEM_DEVICE, SYSTEM_ROOM, State};
 
 /// Why the store's changes make no state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,9 +27,7 @@ pub(super) fn load(changes: impl IntoIterator<Item = Change>) -> Result<State, L
             Change::DeviceRemoved(device) => {
                 state.remove_device(device);
             }
-            Change::Room(facts) => {
-                state.rooms.insert(facts.room, Room::new(facts));
-            }
+            Change::Room(facts) => insert_room(&mut state, facts),
             Change::Member { room, member } => members.push((room, member)),
             Change::Mark { room, mark } => marks.push((room, mark)),
             Change::Message { .. } => {}
@@ -39,6 +37,15 @@ pub(super) fn load(changes: impl IntoIterator<Item = Change>) -> Result<State, L
     attach_marks(&mut state, marks)?;
     check_devices(&state)?;
     Ok(state)
+}
+
+/// Keeps the members of the hidden room, which exists before any change.
+fn insert_room(state: &mut State, facts: RoomFacts) {
+    if let Some(room) = state.rooms.get_mut(&facts.room) {
+        room.facts = facts;
+    } else {
+        state.rooms.insert(facts.room, Room::new(facts));
+    }
 }
 
 fn attach_members(state: &mut State, members: Vec<(RoomId, Membership)>) -> Result<(), LoadError> {

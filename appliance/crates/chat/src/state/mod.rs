@@ -170,6 +170,10 @@ impl State {
         ids.filter_map(|id| self.rooms.get(id))
     }
 
+    pub(crate) fn count_rooms_of(&self, user: UserId) -> usize {
+        self.rooms_of.get(&user).map_or(0, BTreeSet::len)
+    }
+
     /// A user's present membership in a room.
     #[must_use]
     pub fn member(&self, room: RoomId, user: UserId) -> Option<(&Room, &Membership)> {

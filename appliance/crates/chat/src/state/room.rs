@@ -114,6 +114,12 @@ impl Room {
         self.members.values().filter(|member| member.present)
     }
 
+    /// When the room was last used: for the order of a room list.
+    #[must_use]
+    pub fn active(&self) -> Offset {
+        self.facts.added.max(self.facts.head_offset)
+    }
+
     /// Newest change of anything that a member sees of this room.
     #[must_use]
     pub fn changed(&self) -> Offset {
