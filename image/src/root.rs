@@ -17,6 +17,23 @@ pub struct Taken {
     pub files: Vec<String>,
 }
 
+/// What the image says about itself in `/etc/linnet-release`.
+#[derive(Debug, Clone)]
+pub struct Release {
+    pub version: String,
+    /// Seconds since 1970; the box never takes an earlier time for real.
+    pub build_time_s: u64,
+    /// `release` or `emulator`.
+    pub kind: &'static str,
+}
+
+impl Release {
+    fn text(&self) -> String {
+        let Self { version, build_time_s, kind } = self;
+        format!("version={version}\nbuild_time={build_time_s}\nkind={kind}\n")
+    }
+}
+
 /// Fills `target`, an empty folder. `programs` maps the manifest's program names to built files.
 pub fn stage(
     target: &Path,
@@ -24,6 +41,7 @@ pub fn stage(
     overlay: &Path,
     taken: &[Taken],
     programs: &BTreeMap<String, PathBuf>,
+    release: &Release,
 ) -> Result<()> {
     for folder in &manifest.root.folders {
         fs::create_dir_all(target.join(folder))?;
@@ -39,6 +57,7 @@ pub fn stage(
         let built = programs.get(name).with_context(|| format!("{name} was not built"))?;
         install(built, &target.join(place))?;
     }
+    fs::write(target.join("etc/linnet-release"), release.text())?;
     Ok(())
 }
 
@@ -118,7 +137,10 @@ mod tests {
         let taken = [Taken { folder: path("deb"), files }];
         let programs = manifest.root.programs.keys();
         let programs = programs.map(|name| (name.clone(), path("program"))).collect();
-        stage(&path("root"), &manifest, &path("overlay"), &taken, &programs).unwrap();
+        let release = Release { version: "1.2.3".into(), build_time_s: 7, kind: "emulator" };
+        stage(&path("root"), &manifest, &path("overlay"), &taken, &programs, &release).unwrap();
+        let text = fs::read_to_string(path("root/etc/linnet-release")).unwrap();
+        assert_eq!(text, "version=1.2.3\nbuild_time=7\nkind=emulator\n");
         assert_eq!(fs::read_to_string(path("root/lib/libc.so")).unwrap(), "libc");
         assert!(path("root/etc/hosts").is_file());
         let mode = fs::metadata(path("root/usr/bin/linnetd")).unwrap().permissions().mode();

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use image::debian::Debian;
+use image::root::Release;
 use image::{Manifest, card, manifest, pack, root};
 
 use super::stamp::{Stamp, is};
@@ -84,6 +85,7 @@ fn npm(folder: &Path, arguments: &[&str]) -> Result<()> {
 fn fingerprint(tree: &Path, built: &Built, debian: &Debian) -> Result<String> {
     let mut stamp = Stamp::default();
     stamp.text(manifest::TEXT);
+    stamp.text(&build_time_s(tree)?.to_string());
     stamp.folder(&tree.join("overlay"), &[])?;
     for program in built.programs.values().chain([&built.initramfs, &std::env::current_exe()?]) {
         stamp.file(program)?;
@@ -105,7 +107,8 @@ fn write(
     let staging = tempfile::tempdir_in(out)?;
     let folder = staging.path().join("root");
     fs::create_dir(&folder)?;
-    root::stage(&folder, manifest, &tree.join("overlay"), &debian.root, &built.programs)?;
+    let overlay = tree.join("overlay");
+    root::stage(&folder, manifest, &overlay, &debian.root, &built.programs, &release(tree)?)?;
     let squashfs = pack::squashfs(&folder, &staging.path().join("root.squashfs"))?;
     let parts = debian.boot_parts(manifest, &built.initramfs)?;
     card::write(path, manifest, &parts, &squashfs)?;
@@ -121,6 +124,26 @@ fn write(
         mib(bytes as usize)
     );
     Ok(())
+}
+
+fn release(tree: &Path) -> Result<Release> {
+    Ok(Release {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        build_time_s: build_time_s(tree)?,
+        kind: "emulator",
+    })
+}
+
+/// `SOURCE_DATE_EPOCH`, else the time of the last commit: equal sources give equal images.
+fn build_time_s(tree: &Path) -> Result<u64> {
+    if let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") {
+        return text.parse().context("SOURCE_DATE_EPOCH is not a number of seconds");
+    }
+    let arguments = ["log", "-1", "--format=%ct"];
+    let output = Command::new("git").args(arguments).current_dir(tree).output();
+    let output = output.context("git is missing; install it or set SOURCE_DATE_EPOCH")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().parse().context("this is no git clone; set SOURCE_DATE_EPOCH")
 }
 
 fn mib(bytes: usize) -> f64 {
