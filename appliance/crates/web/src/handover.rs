@@ -3,8 +3,8 @@
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-/// Takes a session, or gives it back when it can't (it is closed then). Never blocks.
-pub type Adopt = Arc<dyn Fn(Handover) -> Result<(), Handover> + Send + Sync>;
+/// Takes a session; false when there is no room for it (it is closed then). Never blocks.
+pub type Adopt = Arc<dyn Fn(Handover) -> bool + Send + Sync>;
 
 /// How the session frames its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -167,7 +167,7 @@ pub(crate) async fn hand_over(
         Err(error) => return tracing::debug!(%peer, %error, "a session broke off at hand-over"),
     };
     let handover = Handover { stream, tls: Some(tls), plaintext, protocol, peer };
-    if adopt(handover).is_err() {
+    if !adopt(handover) {
         tracing::warn!(%peer, "no room for a session; it was closed");
     }
 }
