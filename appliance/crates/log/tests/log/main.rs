@@ -3,6 +3,7 @@
 
 mod common;
 mod crashes;
+mod fault_disk;
 mod golden;
 mod guard;
 mod recovery;

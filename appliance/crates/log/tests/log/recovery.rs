@@ -143,6 +143,26 @@ fn salvage_survives_a_power_cut_and_further_restarts() {
 }
 
 #[test]
+fn a_crash_anywhere_in_salvage_leaves_a_log_that_can_be_salvaged() {
+    for stop in 1..16 {
+        for seed in 0..10 {
+            let disk = FaultDisk::new(seed);
+            three_batches(&disk);
+            disk.flip_bit(&tail_file(&disk), 512, 0);
+            let rescue = rescue(outcome(&disk, SEGMENT, 0));
+            disk.stop_after(stop);
+            let _ = rescue.salvage();
+            let opened = match outcome(&disk.power_cut(), SEGMENT, 0) {
+                OpenOutcome::Ready(opened) => opened,
+                OpenOutcome::Rescue(rescue) => rescue.salvage().unwrap(),
+            };
+            let found = contents(opened.reader());
+            assert_eq!(found, (vec![1, 2, 4, 5, 6], vec![(3, 3)]), "stop {stop} seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn salvage_on_a_full_card_says_so_and_changes_nothing() {
     let disk = FaultDisk::new(1);
     three_batches(&disk);
@@ -260,6 +280,21 @@ fn a_payload_cannot_pass_for_a_batch() {
     disk.pwrite(&file, 1024, &forged).unwrap();
     let opened = open(&disk, SEGMENT);
     assert_eq!(opened.report.last_offset, 1);
+}
+
+#[test]
+fn a_dropped_batch_is_not_completed_by_a_later_torn_write() {
+    let (disk, other) = (FaultDisk::new(1), FaultDisk::new(2));
+    append(&mut open(&other, SEGMENT).log, &[record(1, 900)]).unwrap();
+    let whole = other.device_bytes(&tail_file(&other)).unwrap();
+    // Only the first of the batch's two sectors landed: it is dropped, and the owner is told.
+    drop(open(&disk, SEGMENT));
+    let file = disk.open(&tail_file(&disk)).unwrap();
+    disk.pwrite(&file, 0, &whole[..512]).unwrap();
+    assert_eq!(open(&disk, SEGMENT).report.dropped.unwrap().records, Some(1));
+    // Of the next batch only the second sector lands, and it happens to carry the same bytes.
+    disk.pwrite(&file, 512, &whole[512..1024]).unwrap();
+    assert_eq!(open(&disk, SEGMENT).report.last_offset, 0);
 }
 
 #[test]

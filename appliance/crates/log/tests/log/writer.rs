@@ -243,6 +243,9 @@ fn direct_reads_agree_with_cached_ones_at_any_alignment() {
             assert_eq!(direct, cached, "{len} bytes at {at}");
         }
         assert_eq!(disk.pread_direct(&file, 20_000, &mut [0; 8]).unwrap(), 0);
+        let reads_device = disk.reads_device(&file);
+        assert!(open(&disk, SEGMENT).report.created);
+        assert_eq!(open(&disk, SEGMENT).report.read_device, reads_device, "the fallback is said");
     }
 }
 
