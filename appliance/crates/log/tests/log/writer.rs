@@ -324,6 +324,29 @@ fn an_iterator_can_start_at_a_position() {
 }
 
 #[test]
+fn a_reader_on_another_thread_follows_the_writer_across_segments() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let disk = RealDisk::open(folder.path()).unwrap();
+    let mut log = open(&disk, SEGMENT).log;
+    let mut items = log.reader().iter_from(1);
+    let follower = std::thread::spawn(move || {
+        for expected in 1..=300 {
+            let item = loop {
+                match items.next() {
+                    Some(item) => break item.unwrap(),
+                    None => std::thread::yield_now(),
+                }
+            };
+            let Item::Record(stored) = item else { panic!("{item:?}") };
+            assert_eq!((stored.offset, stored.record), (expected, record(expected, 700)));
+        }
+    });
+    fill(&disk, &mut log, 300, 700);
+    follower.join().unwrap();
+    assert!(log.reader().segments().len() > 10);
+}
+
+#[test]
 fn options_out_of_range_are_refused() {
     for bytes in [0, 4095, 4097, 2 << 30] {
         let opened = Log::open(FaultDisk::new(1), options(bytes), OpenFrom::default());
