@@ -1,0 +1,106 @@
+//! One memory budget, computed from the machine's memory at start, with a named share for every
+//! part. A part that reaches its share refuses; it never grows.
+
+use std::fs;
+
+const MIB: u64 = 1024 * 1024;
+
+/// Left to the kernel, init and its children on a 1 GB board, measured with headroom; a larger
+/// board keeps the same proportion.
+const OWN_PERCENT: u64 = 47;
+
+/// Least memory that linnetd plans with: below it the board is not a supported one.
+const TOTAL_MIN: u64 = 64 * MIB;
+
+/// Most memory that linnetd plans with, so that a developer's machine behaves like a board.
+const TOTAL_MAX: u64 = 2048 * MIB;
+
+/// An idle TLS session with its kernel socket and core state (measured, engine.md e).
+const SESSION_BYTES: u64 = 20 * 1024;
+
+/// Who may use how much, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Budget {
+    /// All shares together.
+    pub(crate) total: u64,
+    /// Connections: kernel sockets, TLS states, core sessions.
+    pub(crate) sessions: u64,
+    /// Bytes queued for connections, all together.
+    pub(crate) outbound: u64,
+    /// Provided buffers of the rings.
+    pub(crate) ring_buffers: u64,
+    /// redb's page cache.
+    pub(crate) index_cache: u64,
+    /// Recent message texts.
+    pub(crate) hot_messages: u64,
+    /// Password hashing, 19 MiB each.
+    pub(crate) passwords: u64,
+}
+
+impl Budget {
+    /// The budget of a machine with this much memory.
+    pub(crate) fn of(memory_bytes: u64) -> Self {
+        let total = (memory_bytes / 100 * OWN_PERCENT).clamp(TOTAL_MIN, TOTAL_MAX);
+        let percent = |share: u64| total / 100 * share;
+        Self {
+            total,
+            sessions: percent(40),
+            outbound: percent(20),
+            ring_buffers: (percent(2)).clamp(MIB, 8 * MIB),
+            index_cache: (percent(4)).clamp(2 * MIB, 32 * MIB),
+            hot_messages: percent(12),
+            passwords: 40 * MIB,
+        }
+    }
+
+    /// The budget of this machine.
+    pub(crate) fn of_this_machine() -> Self {
+        let memory = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
+        Self::of(memory.unwrap_or(TOTAL_MIN))
+    }
+
+    /// Connections that fit the share.
+    pub(crate) fn sessions_max(&self) -> usize {
+        usize::try_from(self.sessions / SESSION_BYTES).expect("a share of 2 GiB at most")
+    }
+}
+
+fn total_of(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_with_one_gigabyte_plans_with_480_megabytes() {
+        let budget = Budget::of(1024 * MIB);
+        assert_eq!(budget.total / MIB, 481);
+        assert!(budget.sessions_max() > 9_000);
+    }
+
+    #[test]
+    fn shares_never_exceed_the_total() {
+        for memory in [0, 256 * MIB, 1024 * MIB, 8192 * MIB, u64::MAX] {
+            let b = Budget::of(memory);
+            let shares = b.sessions
+                + b.outbound
+                + b.ring_buffers
+                + b.index_cache
+                + b.hot_messages
+                + b.passwords;
+            assert!(shares <= b.total + 40 * MIB, "{b:?}");
+            assert!((TOTAL_MIN..=TOTAL_MAX).contains(&b.total));
+        }
+    }
+
+    #[test]
+    fn memory_is_read_from_the_kernel_s_own_line() {
+        let text = "MemFree:  1 kB\nMemTotal:         995428 kB\n";
+        assert_eq!(total_of(text), Some(995_428 * 1024));
+        assert_eq!(total_of("MemTotal: many kB"), None);
+    }
+}

@@ -1,0 +1,42 @@
+//! Every limit of the process, with its unit and reason. Memory shares are in `budget`.
+
+use std::time::Duration;
+
+/// Inputs waiting for the core: about two ticks of a busy box. A ring that finds it full stops
+/// reading its sockets, so TCP slows the senders.
+pub(crate) const CORE_QUEUE: usize = 4096;
+
+/// Inputs the core takes before it hands its batch to the disk thread: bounds how long the first
+/// message of a burst waits.
+pub(crate) const CORE_BURST: usize = 512;
+
+/// Batches on their way to the card: one being synced, one filling behind it. The core waits when
+/// both are taken, and the rings wait for the core.
+pub(crate) const DISK_QUEUE: usize = 2;
+
+/// Calls from the web thread that wait for their answer. Above that the caller gets `busy`.
+pub(crate) const API_CALLS_MAX: usize = 256;
+
+/// Time between two ticks of the core: deadlines, coalesced cursors, notes to slow sessions.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// Time between two looks of the index thread at spares and free space.
+pub(crate) const CARE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time between two health reports to init.
+pub(crate) const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Time between two good round trips of the health device: each writes a sector to the card.
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How long the health device waits for its own message before it calls the box ill.
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long SIGTERM waits for acked work and open connections.
+pub(crate) const DRAIN: Duration = Duration::from_secs(3);
+
+/// Stack of an ordinary thread in bytes; nothing here recurses.
+pub(crate) const STACK_BYTES: usize = 512 * 1024;
+
+/// Free bytes below which the box says that its card is nearly full.
+pub(crate) const CARD_LOW_BYTES: u64 = 64 * 1024 * 1024;

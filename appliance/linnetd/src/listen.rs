@@ -1,0 +1,74 @@
+//! Listening sockets and the names they are reached by.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+
+use anyhow::Context as _;
+use update::control;
+use web::{Listeners, Network};
+
+use crate::args::Args;
+
+/// Binds every socket that was asked for.
+pub(crate) fn bind(args: &Args) -> anyhow::Result<Listeners> {
+    Ok(Listeners {
+        https: bind_one(args.listen)?,
+        http: args.listen_http.map(bind_one).transpose()?,
+        native: args.listen_native.map(bind_one).transpose()?,
+    })
+}
+
+fn bind_one(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .with_context(|| format!("can't listen on {address}: is another server running there?"))
+}
+
+/// What the box answers to: names from the command line, init's host name, the bound addresses.
+pub(crate) fn network(
+    args: &Args,
+    host_name: Option<&str>,
+    outside: Option<&control::Network>,
+) -> Network {
+    let mut names = args.host.clone();
+    if let Some(host_name) = host_name {
+        names.push(host_name.to_owned());
+        names.push(format!("{host_name}.local"));
+    }
+    let bound = [Some(args.listen), args.listen_http, args.listen_native];
+    let bound = bound.into_iter().flatten().map(|address| address.ip());
+    let outside = outside.and_then(|network| network.address);
+    let addresses: BTreeSet<IpAddr> = bound
+        .chain(outside.map(|(address, _)| address.into()))
+        .filter(|address| !address.is_unspecified())
+        .collect();
+    Network { names, addresses: addresses.into_iter().collect() }
+}
+
+/// The name that a link for people carries.
+pub(crate) fn host_for_links(args: &Args) -> String {
+    let named = args.host.first().cloned();
+    named.unwrap_or_else(|| match args.listen.ip() {
+        address if address.is_unspecified() || address.is_loopback() => "localhost".into(),
+        IpAddr::V6(address) => format!("[{address}]"),
+        IpAddr::V4(address) => address.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[test]
+    fn wildcard_addresses_are_no_names_and_init_s_address_is() {
+        let args = Args::parse_from(["linnetd", "--data", "d", "--listen", "0.0.0.0:443"]);
+        let outside = control::Network {
+            address: Some(([192, 168, 1, 7].into(), 24)),
+            ..control::Network::default()
+        };
+        let network = network(&args, Some("linnet"), Some(&outside));
+        assert_eq!(network.addresses, [IpAddr::from([192, 168, 1, 7])]);
+        assert_eq!(network.names, ["linnet", "linnet.local"]);
+        assert_eq!(host_for_links(&args), "localhost");
+    }
+}

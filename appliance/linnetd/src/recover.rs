@@ -1,0 +1,266 @@
+//! Start-up: opens the index and the log, replays what the index does not hold, and says what was
+//! found, dropped or moved aside. Nothing is served before this is done.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chat::{Change, Chat, Config, State};
+use log::{Item, Log, LogReader, OpenFrom, OpenOutcome, Options, RealDisk, ReplayGuard, Verdict};
+use store::{Opened, Store, StoreError};
+use wire::ids::Offset;
+
+use crate::data::DataFolder;
+use crate::health::Status;
+use crate::positions::Positions;
+use crate::records::to_entry;
+
+/// Records above which replay goes through the index in steps, so that it needs no more memory
+/// than live work does.
+const REPLAY_STEP: u64 = 8 * 1024;
+
+/// A box that may start.
+pub(crate) struct Recovered {
+    pub(crate) log: Log<RealDisk>,
+    pub(crate) disk: RealDisk,
+    pub(crate) store: Store,
+    pub(crate) chat: Chat,
+    pub(crate) positions: Positions,
+}
+
+/// What recovery decided.
+pub(crate) enum Outcome {
+    Ready(Box<Recovered>),
+    /// The owner must decide; the reason is for them.
+    Rescue(String),
+}
+
+/// How to recover.
+pub(crate) struct Wish {
+    pub(crate) config: Config,
+    pub(crate) cache_bytes: usize,
+    /// Forget the index.
+    pub(crate) rebuild: bool,
+    /// Give up what can't be read in the tail segment.
+    pub(crate) salvage: bool,
+}
+
+/// Opens and replays everything.
+pub(crate) fn recover(
+    data: &DataFolder,
+    wish: Wish,
+    status: &Arc<Status>,
+) -> anyhow::Result<Outcome> {
+    let (store, applied) = open_store(data, &wish, status)?;
+    let disk = RealDisk::open(&data.log()).context("can't open the log's folder")?;
+    let from = OpenFrom { applied_offset: applied.0, ..OpenFrom::default() };
+    let options = Options::new(random_u64()?);
+    let outcome = Log::open(disk.clone(), options, from).context("can't open the log")?;
+    let opened = match outcome {
+        OpenOutcome::Ready(opened) => opened,
+        OpenOutcome::Rescue(rescue) if wish.salvage => {
+            let opened = rescue.salvage().context("salvage failed")?;
+            tracing::warn!("salvage: a new segment begins behind the damage");
+            opened
+        }
+        OpenOutcome::Rescue(rescue) => return Ok(Outcome::Rescue(damage_text(&rescue))),
+    };
+    report(&opened.report, status);
+    let log = opened.log;
+    let last = log.reader().last_offset();
+    if applied.0 > last {
+        let error = StoreError::AheadOfLog { applied, head: Offset(last) };
+        return Ok(Outcome::Rescue(error.to_string()));
+    }
+    let replay = Replay {
+        reader: log.reader().clone(),
+        guard: ReplayGuard::open(disk.clone()).context("can't open the replay guard")?,
+        positions: Positions::default(),
+        status: status.clone(),
+    };
+    let (store, chat, positions) = replay.run(data, store, last, wish)?;
+    Ok(Outcome::Ready(Box::new(Recovered { log, disk, store, chat, positions })))
+}
+
+fn open_store(data: &DataFolder, wish: &Wish, status: &Status) -> anyhow::Result<(Store, Offset)> {
+    let path = data.index();
+    let (store, opened) = if wish.rebuild || wish.salvage {
+        Store::rebuild(&path, wish.cache_bytes, "it is rebuilt as asked")
+    } else {
+        Store::open(&path, wish.cache_bytes)
+    }
+    .context("can't open the index")?;
+    say_opened(&opened, status);
+    let applied = store.applied().context("can't read the index")?;
+    Ok((store, applied))
+}
+
+fn say_opened(opened: &Opened, status: &Status) {
+    if let Opened::Replaced { reason, aside } = opened {
+        let aside = aside.display();
+        tracing::warn!("the index is rebuilt from the log: {reason}; the old file is {aside}");
+        status.note(format!("The index was rebuilt from the log: {reason}. Nothing is lost."));
+    }
+}
+
+fn report(report: &log::RecoveryReport, status: &Status) {
+    let log::RecoveryReport { created, segments, segments_read, last_offset, .. } = report;
+    tracing::info!(created, segments, segments_read, last_offset, "the log is open");
+    if !report.read_device {
+        tracing::warn!("the file system refuses direct reads: recovery trusts the page cache");
+    }
+    if let Some(dropped) = &report.dropped {
+        let records = dropped.records.map_or("unknown".into(), |count| count.to_string());
+        let text = format!(
+            "A torn batch at the end of the log was dropped (segment {}, byte {}, records from \
+             {}, number {records}). Nobody had got an ack for it.",
+            dropped.segment, dropped.byte, dropped.first_offset
+        );
+        tracing::warn!("{text}");
+        status.note(text);
+    }
+    for range in &report.findings.damage {
+        let text = format!(
+            "Records {} to {} in segment {} are damaged and served around; restore them from a \
+             backup.",
+            range.first, range.last, range.segment
+        );
+        tracing::warn!("{text}");
+        status.note(text);
+    }
+}
+
+fn damage_text(rescue: &log::Rescue<RealDisk>) -> String {
+    let lost: u64 = rescue.damage().iter().map(log::DamagedRange::records).sum();
+    format!(
+        "The newest part of the log is damaged: {lost} records that were acknowledged can't be \
+         read. Restore a backup, or run linnetd --salvage to go on without them."
+    )
+}
+
+/// Brings a core to the end of the log.
+struct Replay {
+    reader: LogReader<RealDisk>,
+    guard: ReplayGuard<RealDisk>,
+    positions: Positions,
+    status: Arc<Status>,
+}
+
+impl Replay {
+    fn run(
+        mut self,
+        data: &DataFolder,
+        mut store: Store,
+        last: u64,
+        wish: Wish,
+    ) -> anyhow::Result<(Store, Chat, Positions)> {
+        let (mut state, mut applied) = match store.load() {
+            Ok(loaded) => loaded,
+            Err(StoreError::Corrupt(reason)) => {
+                let path: PathBuf = data.index();
+                drop(store);
+                let (fresh, opened) = Store::rebuild(&path, wish.cache_bytes, &reason)?;
+                say_opened(&opened, &self.status);
+                store = fresh;
+                (State::new(), Offset(0))
+            }
+            Err(error) => return Err(error).context("can't load the index"),
+        };
+        while last - applied.0 > REPLAY_STEP {
+            applied = self.step(&mut state, applied, &mut store)?;
+        }
+        let mut chat = Chat::new(state, wish.config);
+        // Damage may be the last thing that the steps met.
+        chat.replay_damaged(applied);
+        let count = self.finish(&mut chat, applied)?;
+        tracing::info!(records = count, "replayed what the index does not hold");
+        self.guard.finish()?;
+        Ok((store, chat, self.positions))
+    }
+
+    /// Applies a step of records to the state and writes it into the index. Says how far it came.
+    fn step(
+        &mut self,
+        state: &mut State,
+        applied: Offset,
+        store: &mut Store,
+    ) -> anyhow::Result<Offset> {
+        let mut touched = std::collections::BTreeSet::new();
+        let mut end = applied;
+        let until = applied.0 + REPLAY_STEP;
+        for item in self.reader.iter_from(applied.0 + 1) {
+            match item? {
+                Item::Record(stored) => {
+                    end = Offset(stored.offset);
+                    self.positions.note([(stored.offset, stored.position)]);
+                    if let Some(entry) = self.entry(&stored)? {
+                        touched.extend(chat::apply(state, &entry));
+                    }
+                }
+                Item::Damaged(range) => end = Offset(self.damaged(range)),
+            }
+            self.status.advance();
+            if end.0 >= until {
+                break;
+            }
+        }
+        let applied = state.head();
+        let changes: Vec<Change> = std::iter::once(Change::Meta(state.meta().clone()))
+            .chain(touched.into_iter().filter_map(|touched| state.change(touched)))
+            .collect();
+        store.checkpoint(applied, &changes, |offset| self.positions.get(offset))?;
+        self.positions.forget(applied);
+        Ok(end)
+    }
+
+    /// Replays the rest into the core, which keeps it in memory until its next checkpoint.
+    fn finish(&mut self, chat: &mut Chat, applied: Offset) -> anyhow::Result<u64> {
+        let mut count = 0;
+        for item in self.reader.iter_from(applied.0 + 1) {
+            match item? {
+                Item::Record(stored) => {
+                    self.positions.note([(stored.offset, stored.position)]);
+                    match self.entry(&stored)? {
+                        Some(entry) => chat.replay(&entry),
+                        None => chat.replay_damaged(Offset(stored.offset)),
+                    }
+                }
+                Item::Damaged(range) => chat.replay_damaged(Offset(self.damaged(range))),
+            }
+            self.status.advance();
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// The record, unless it is quarantined or unreadable for this release.
+    fn entry(&mut self, stored: &log::Stored) -> anyhow::Result<Option<chat::Entry>> {
+        if self.guard.enter(stored.offset)? == Verdict::Quarantined {
+            self.trouble(format!("Record {} crashed replay and is skipped.", stored.offset));
+            return Ok(None);
+        }
+        match to_entry(stored) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(reason) => {
+                self.trouble(format!("{reason}; it is skipped."));
+                Ok(None)
+            }
+        }
+    }
+
+    fn damaged(&self, range: log::DamagedRange) -> u64 {
+        let text = format!("Records {} to {} are damaged and skipped.", range.first, range.last);
+        self.trouble(text);
+        range.last
+    }
+
+    fn trouble(&self, text: String) {
+        tracing::warn!("{text}");
+        self.status.note(text);
+    }
+}
+
+/// From the system's random source.
+pub(crate) fn random_u64() -> anyhow::Result<u64> {
+    getrandom::u64().map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))
+}

@@ -1,0 +1,306 @@
+//! The thread map: starts every thread, connects them, waits for a signal, ends them in order.
+//! Each thread and its queue:
+//!
+//! | thread | waits on | asks |
+//! |---|---|---|
+//! | ring-N | its io_uring | core (never waits for it) |
+//! | core | events, mailboxes | rings (may wait), disk, index, files (never waits) |
+//! | disk | batches | core by mailbox |
+//! | index | checkpoints, time | core by mailbox |
+//! | files | requests | core by mailbox, web by a bounded channel |
+//! | web | its sockets | core and files (answers are awaited) |
+
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::thread::JoinHandle;
+
+use anyhow::Context as _;
+use chat::limits::Shares;
+use chat::{ApiCall, ApiReply, Config};
+use files::Files;
+use ring::{RingConfig, RingHandle, Rings};
+use update::control::{Health, LedHint};
+use web::Web;
+use wire::ids::{BoxId, Epoch, Offset, TimeMs};
+
+use crate::args::Args;
+use crate::budget::Budget;
+use crate::claim::{ClaimKeeper, random};
+use crate::control::{Control, Notice};
+use crate::core::{Core, Ports, now};
+use crate::data::DataFolder;
+use crate::disk::DiskThread;
+use crate::health::Status;
+use crate::history::Pages;
+use crate::index::IndexThread;
+use crate::limits::{DISK_QUEUE, STACK_BYTES};
+use crate::link::{Link, link};
+use crate::recover::{self, Outcome, Recovered, Wish};
+use crate::web_core::WebCore;
+use crate::{listen, probe, rescue, site};
+
+/// Certificates are never older than the program: the clock of a board without a battery may be.
+const CLOCK_FLOOR: TimeMs = TimeMs(1_763_769_600_000);
+
+/// Why the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// SIGTERM, SIGINT, or init.
+    Asked,
+}
+
+/// Serves until it is told to end.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let budget = Budget::of_this_machine();
+    let listeners = listen::bind(args)?;
+    let control = args.control.as_deref().map(Control::connect).transpose()?;
+    let (ends, end) = channel();
+    watch_signals(ends.clone())?;
+    let told = control.as_ref().and_then(|control| control.welcome.rescue.clone());
+    if let Some(reason) = args.rescue.clone().or(told) {
+        return rescue::serve(args, listeners, control, reason, (ends, &end));
+    }
+    let data = DataFolder::open(&args.data)?;
+    let status = Arc::new(Status::default());
+    let recovered = match recover::recover(&data, wish(args, &budget), &status)? {
+        Outcome::Ready(recovered) => *recovered,
+        Outcome::Rescue(reason) => {
+            return rescue::serve(args, listeners, control, reason, (ends, &end));
+        }
+    };
+    let engine = Engine::start(args, &budget, recovered, data.log(), &status)?;
+    let box_id = engine.begin_if_new()?;
+    let claim = Arc::new(match &control {
+        Some(control) => ClaimKeeper::offered(&control.welcome.claim, control.sender())?,
+        None => ClaimKeeper::own(&data)?,
+    });
+    let welcome = control.as_ref().map(|control| &control.welcome);
+    let network = listen::network(
+        args,
+        welcome.map(|welcome| welcome.host_name.as_str()),
+        welcome.map(|welcome| &welcome.network),
+    );
+    let rings = engine.rings.handle();
+    let web = web::start(web::Config {
+        listeners,
+        data: data.root().to_owned(),
+        version: env!("CARGO_PKG_VERSION"),
+        box_id,
+        network,
+        clock: Arc::new(now),
+        clock_floor: CLOCK_FLOOR,
+        core: Arc::new(WebCore {
+            link: engine.link.clone(),
+            files: engine.files.clone(),
+            status: status.clone(),
+            claim: claim.clone(),
+        }),
+        adopt: Arc::new(move |handover| adopt(&rings, handover)),
+        claim: Some(claim.offer()),
+        site: site::FILES,
+    })?;
+    say_where(args, &web, &engine, &claim);
+    let web = Arc::new(web);
+    report_health(args, control, &engine, &status, &web, ends)?;
+    let _: End = end.recv().context("nobody is left who could end the process")?;
+    tracing::info!("ending: finishing what was taken");
+    engine.stop();
+    Ok(())
+}
+
+fn wish(args: &Args, budget: &Budget) -> Wish {
+    let bytes = |share: u64| usize::try_from(share).expect("a share of 2 GiB at most");
+    let shares = Shares {
+        sessions_max: budget.sessions_max(),
+        hot_bytes_max: bytes(budget.hot_messages),
+        ..Shares::default()
+    };
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Wish {
+        config: Config { version, shares, ..Config::default() },
+        cache_bytes: bytes(budget.index_cache),
+        rebuild: args.rebuild,
+        salvage: false,
+    }
+}
+
+/// The threads that make the chat, without the web.
+struct Engine {
+    link: Arc<Link>,
+    rings: Rings,
+    files: Files,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    fn start(
+        args: &Args,
+        budget: &Budget,
+        recovered: Recovered,
+        log_folder: std::path::PathBuf,
+        status: &Arc<Status>,
+    ) -> anyhow::Result<Self> {
+        let Recovered { log, disk, store, chat, positions } = recovered;
+        let (link, inbox) = link(Offset(log.reader().last_offset()));
+        let rings = Rings::start(ring_config(args, budget), link.events())?;
+        let (files, files_thread) = Files::start(log_folder, log.reader().clone(), STACK_BYTES)?;
+        let (batch_sender, batches) = sync_channel(DISK_QUEUE - 1);
+        let (checkpoint_sender, checkpoints) = sync_channel(1);
+        let pages = Pages { files: files.clone(), index: store.index(), link: link.clone() };
+        let index = IndexThread {
+            store,
+            shelf: log.shelf().clone(),
+            disk: disk.clone(),
+            checkpoints,
+            positions: positions.clone(),
+            link: link.clone(),
+            status: status.clone(),
+        };
+        let disk = DiskThread { log, disk, batches, positions, link: link.clone() };
+        let ports = Ports {
+            link: link.clone(),
+            rings: rings.handle(),
+            disk: batch_sender,
+            index: checkpoint_sender,
+            pages,
+        };
+        let threads = vec![
+            spawn("disk", move || disk.run())?,
+            spawn("index", move || index.run())?,
+            spawn("core", move || Core::new(chat, inbox, ports).run())?,
+            files_thread,
+        ];
+        Ok(Self { link, rings, files, threads })
+    }
+
+    /// A first start begins the first incarnation. Says which box this is.
+    fn begin_if_new(&self) -> anyhow::Result<BoxId> {
+        if let ApiReply::Facts(facts) = self.ask(ApiCall::Facts)?
+            && facts.epoch != Epoch([0; 16])
+        {
+            return Ok(facts.box_id);
+        }
+        let box_id = BoxId(random()?);
+        self.ask(ApiCall::BeginEpoch { box_id, epoch: Epoch(random()?) })?;
+        Ok(box_id)
+    }
+
+    fn ask(&self, call: ApiCall) -> anyhow::Result<ApiReply> {
+        let answer = self.link.call(call).context("the core takes no calls")?;
+        let reply = answer.blocking_recv().context("the core ended")?;
+        reply.context("the core refused to start")
+    }
+
+    /// Sessions end, what was taken becomes durable, then the threads end one after another: the
+    /// core drops the queues of the others.
+    fn stop(self) {
+        let Self { link, rings, files, threads } = self;
+        link.stop();
+        drop(files);
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread panicked while ending");
+            }
+        }
+        drop(rings);
+    }
+}
+
+fn ring_config(args: &Args, budget: &Budget) -> RingConfig {
+    let mut config = RingConfig::default();
+    if let Some(rings) = args.rings {
+        config.rings = rings;
+    }
+    let per_ring = budget.sessions_max() / config.rings.max(1);
+    config.connections_per_ring =
+        config.connections_per_ring.min(u32::try_from(per_ring).unwrap_or(u32::MAX));
+    config
+}
+
+/// Gives an established connection to a ring; one that no ring has a place for is closed.
+fn adopt(rings: &RingHandle, handover: web::Handover) -> bool {
+    let web::Handover { stream, tls, plaintext, protocol, peer } = handover;
+    let protocol = match protocol {
+        web::Protocol::Native => ring::Protocol::Native,
+        web::Protocol::WebSocket { binary } => ring::Protocol::WebSocket { binary },
+    };
+    let permit = Box::new(());
+    rings.adopt(ring::Handover { stream, tls, plaintext, protocol, peer, permit }).is_ok()
+}
+
+fn say_where(args: &Args, web: &Web, engine: &Engine, claim: &ClaimKeeper) {
+    let addresses = web.addresses();
+    tracing::info!(
+        https = %addresses.https,
+        http = addresses.http.map(tracing::field::display),
+        native = addresses.native.map(tracing::field::display),
+        "listening"
+    );
+    let words = web.fingerprint().words.join(" ");
+    tracing::info!("fingerprint: {words}");
+    let claimed = matches!(engine.ask(ApiCall::Facts), Ok(ApiReply::Facts(facts)) if facts.claimed);
+    if !claimed && let Some(link) = claim.link(&listen::host_for_links(args), addresses.https) {
+        // For a person at the terminal, so on stdout and without decoration.
+        println!("Claim this box: {link}");
+    }
+}
+
+/// Looks through the health device now and then, and tells init what it saw.
+fn report_health(
+    args: &Args,
+    control: Option<Control>,
+    engine: &Engine,
+    status: &Arc<Status>,
+    web: &Arc<Web>,
+    ends: Sender<End>,
+) -> anyhow::Result<()> {
+    let nonce = control.as_ref().and_then(|control| control.welcome.boot_nonce.clone());
+    let mut examiner = probe::Examiner::new(engine.link.clone(), status.clone(), nonce);
+    let Some(control) = control else {
+        spawn("health", move || {
+            loop {
+                // The status keeps what it saw.
+                let _ = examiner.examine();
+                std::thread::sleep(crate::limits::HEALTH_INTERVAL);
+            }
+        })?;
+        return Ok(());
+    };
+    let (args, web) = (args.clone(), web.clone());
+    let host_name = control.welcome.host_name.clone();
+    let examine = move || -> (Health, LedHint) { examiner.report() };
+    let notice = move |notice| match notice {
+        Notice::Network(network) => {
+            web.set_network(listen::network(&args, Some(&host_name), Some(&network)));
+        }
+        // The receiver is gone only when the process ends already.
+        Notice::Shutdown => drop(ends.send(End::Asked)),
+    };
+    control.start(&|name, work| spawn(name, work).map(drop), examine, notice)
+}
+
+/// A thread with a name and a small stack.
+pub(crate) fn spawn(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> anyhow::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(work)
+        .with_context(|| format!("the thread {name} does not start"))
+}
+
+fn watch_signals(ends: Sender<End>) -> anyhow::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).context("can't take signals")?;
+    spawn("signals", move || {
+        for _ in signals.forever() {
+            if ends.send(End::Asked).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
