@@ -1,7 +1,7 @@
 //! The pure chat core: users, rooms, sessions, delivery, limits. No I/O, clock, thread, randomness.
 //!
 //! `linnetd` and the simulator feed [`Chat::handle`] with what happened and drain
-//! [`Chat::poll_output`] after each call. [`apply()`] is the only place that gives records a meaning.
+//! [`Chat::poll_output`] after each call. Only [`apply()`] gives records a meaning.
 //! Invariant: nothing that reflects a record leaves before the log reported the record durable.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -26,6 +26,8 @@ mod reads;
 mod serve;
 mod session;
 pub mod state;
+#[cfg(test)]
+mod tests;
 mod visibility;
 
 pub use api::{ApiCall, ApiError, ApiReply};

@@ -1,0 +1,10 @@
+//! Behaviour of the core, through its inputs and outputs only.
+
+mod commands;
+mod copy;
+mod delivery;
+mod durability;
+mod harness;
+mod history;
+mod property;
+mod web;
