@@ -1,8 +1,8 @@
 //! Opening after damage: every bit, every length, stale segments, lost blocks, salvage.
 
-use crate::common::{append, contents, fill, open, options, outcome, record};
+use crate::common::{LOG_ID, append, contents, fill, open, options, outcome, record};
 use linnet_log::{
-    DamagedRange, Disk, FaultDisk, Log, LogError, OpenFrom, OpenOutcome, ReadFrom, Rescue,
+    DamagedRange, Disk, FaultDisk, Log, LogError, OpenFrom, OpenOutcome, ReadFrom, Rescue, format,
 };
 
 const SEGMENT: u64 = 4096;
@@ -269,6 +269,20 @@ fn a_batch_that_breaks_the_chain_is_not_taken() {
 }
 
 #[test]
+fn the_first_batch_of_a_log_continues_nothing() {
+    for (previous, served) in [(format::GENESIS, 1), ([1; 32], 0)] {
+        let disk = FaultDisk::new(1);
+        drop(open(&disk, SEGMENT));
+        let identity = format::Identity { log_id: LOG_ID, segment: 1 };
+        let place = format::Place { identity, first_offset: 1, durable_up_to: 0, previous };
+        let mut batch = Vec::new();
+        format::encode(&place, &[record(1, 10)], &mut batch);
+        disk.pwrite(&disk.open(&tail_file(&disk)).unwrap(), 0, &batch).unwrap();
+        assert_eq!(open(&disk, SEGMENT).report.last_offset, served);
+    }
+}
+
+#[test]
 fn a_payload_cannot_pass_for_a_batch() {
     // A user sends a whole batch as a message and the power is cut so that only the payload lands.
     let disk = FaultDisk::new(1);
@@ -285,7 +299,7 @@ fn a_payload_cannot_pass_for_a_batch() {
 #[test]
 fn a_dropped_batch_is_not_completed_by_a_later_torn_write() {
     let (disk, other) = (FaultDisk::new(1), FaultDisk::new(2));
-    append(&mut open(&other, SEGMENT).log, &[record(1, 900)]).unwrap();
+    append(&mut open(&other, SEGMENT).log, &[record(1, 800)]).unwrap();
     let whole = other.device_bytes(&tail_file(&other)).unwrap();
     // Only the first of the batch's two sectors landed: it is dropped, and the owner is told.
     drop(open(&disk, SEGMENT));
@@ -295,6 +309,22 @@ fn a_dropped_batch_is_not_completed_by_a_later_torn_write() {
     // Of the next batch only the second sector lands, and it happens to carry the same bytes.
     disk.pwrite(&file, 512, &whole[512..1024]).unwrap();
     assert_eq!(open(&disk, SEGMENT).report.last_offset, 0);
+}
+
+#[test]
+fn a_sealed_segment_ends_where_the_next_one_begins() {
+    let disk = FaultDisk::new(1);
+    fill(&disk, &mut open(&disk, SEGMENT).log, 3, 100);
+    let next = "seg-00000002-0000000000000003-1122334455667788";
+    let file = disk.create(next).unwrap();
+    disk.pwrite(&file, 0, &[0; SEGMENT as usize]).unwrap();
+    let mut opened = open(&disk, SEGMENT);
+    assert_eq!(opened.report.last_offset, 2, "the third batch lies in the next one's range");
+    assert_eq!(opened.report.findings.batches, 2);
+    let appended = append(&mut opened.log, &[record(3, 5)]).unwrap();
+    assert_eq!((appended.segment, appended.first_offset), (2, 3));
+    assert_eq!(opened.reader().read_offset(3).unwrap().record, record(3, 5));
+    assert_eq!(contents(open(&disk, SEGMENT).reader()), (vec![1, 2, 3], vec![]));
 }
 
 #[test]
@@ -322,6 +352,23 @@ fn recovery_makes_a_batch_durable_that_only_the_page_cache_held() {
         assert_eq!((report.last_offset, report.rewritten_bytes), (2, 512));
         assert_eq!(open(&disk.power_cut(), SEGMENT).report.last_offset, 2, "seed {seed}");
     }
+}
+
+#[test]
+fn recovery_from_the_device_does_not_believe_the_page_cache() {
+    let served = |seed, read_from| {
+        let disk = FaultDisk::new(seed);
+        let mut log = open(&disk, SEGMENT).log;
+        disk.fail_next_sync();
+        assert!(append(&mut log, &[record(1, 800)]).is_err());
+        let from = OpenFrom { applied_offset: 0, read_from };
+        let opened = Log::open(disk.kill(), options(SEGMENT), from).unwrap().ready().unwrap();
+        opened.report.last_offset
+    };
+    let by_device: u64 = (0..30).map(|seed| served(seed, ReadFrom::Device)).sum();
+    let by_cache: u64 = (0..30).map(|seed| served(seed, ReadFrom::Cache)).sum();
+    assert_eq!(by_cache, 30, "the cache still shows every batch whose sync failed");
+    assert!((1..30).contains(&by_device), "the device has only some: {by_device}");
 }
 
 #[test]
