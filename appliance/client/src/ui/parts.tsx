@@ -9,6 +9,8 @@ import { initials } from "./text.ts";
 const PATHS = {
   back: "M15 5l-7 7 7 7",
   plus: "M12 5v14M5 12h14",
+  group: "M9.5 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM3 20c.3-3.6 2.9-6 6.5-6s6.2 2.4 6.5 6"
+    + "M19 6.5v6M16 9.5h6",
   send: "M5 12h13M12 5l7 7-7 7",
   down: "M12 5v14M5 12l7 7 7-7",
   close: "M6 6l12 12M18 6L6 18",

@@ -18,7 +18,7 @@ export function Sidebar(): VNode {
       <header class="sidebar-head">
         <Logo />
         <h1>{t("rooms.title")}</h1>
-        <IconButton icon="people" label={t("rooms.newgroup")}
+        <IconButton icon="group" label={t("rooms.newgroup")}
           onClick={() => openDialog({ kind: "new_group" })} />
         <IconButton icon="plus" label={t("rooms.new")} class="strong"
           onClick={() => openDialog({ kind: "new_chat" })} />

@@ -35,8 +35,10 @@ export class FakeServer {
   async kill(): Promise<void> {
     for (const { socket } of this.sessions) socket.terminate();
     this.sessions.clear();
-    this.server?.closeAllConnections();
-    await new Promise((done) => this.server?.close(done));
+    const { server } = this;
+    this.server = null;
+    server?.closeAllConnections();
+    await new Promise((done) => (server ? server.close(done) : done(null)));
   }
 
   private deliver(user: number, message: ServerMessage): void {
