@@ -113,6 +113,7 @@ fn nothing_at_or_below_the_applied_offset_is_dropped_silently() {
         disk.flip_bit(&tail_file(&disk), 1024, 0);
         let rescue = rescue(outcome(&disk, SEGMENT, applied));
         assert_eq!(rescue.next_offset(), applied + 1);
+        assert_eq!(rescue.damage(), [DamagedRange { segment: 1, first: 4, last: applied }]);
         let mut opened = rescue.salvage().unwrap();
         let appended = append(&mut opened.log, &[record(applied + 1, 5)]).unwrap();
         assert_eq!(appended.first_offset, applied + 1);

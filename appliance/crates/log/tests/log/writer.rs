@@ -2,8 +2,8 @@
 
 use crate::common::{append, contents, fill, open, options, outcome, record};
 use linnet_log::{
-    Disk, DiskError, FaultDisk, Item, Log, LogError, OpenFrom, OpenOutcome, RealDisk, Record,
-    SlowDisk, SlowSpeed, limits,
+    Disk, DiskError, FaultDisk, Item, Log, LogError, OpenFrom, OpenOutcome, Position, RealDisk,
+    Record, SlowDisk, SlowSpeed, limits,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -169,6 +169,8 @@ fn after_a_failed_sync_every_append_is_poisoned_and_recovery_asks_the_device() {
         assert!(matches!(failed, Err(LogError::SyncFailed(DiskError::Io { .. }))));
         assert_eq!(append(&mut log, &[record(6, 10)]), Err(LogError::Poisoned));
         assert_eq!(log.reader().last_offset(), 5, "readers never see the batch that failed");
+        let failed_at = Position { segment: 1, byte: 5 * 1024, index: 0 };
+        assert_eq!(log.reader().read(failed_at), Err(LogError::NoRecordAt(failed_at)));
         // Whatever recovery decides to serve must survive a power cut.
         let disk = disk.kill();
         let served = open(&disk, SEGMENT).log.reader().last_offset();
