@@ -1,9 +1,9 @@
 //! Events applied to an old copy equal a fresh snapshot; the store's rows and replay equal memory.
 
 use proptest::prelude::*;
-use wire::ClientMessage;
 use wire::client::{History, SyncFrom};
 use wire::ids::{Counter, DeviceId, Offset, RoomId, UserId};
+use wire::{ClientMessage, ServerMessage};
 
 use super::copy::Copy;
 use super::harness::{Bench, add, direct, group, remove, text};
@@ -94,10 +94,15 @@ impl World {
         self.update();
     }
 
+    /// Clients take what came; told that they are behind, they pull.
     fn update(&mut self) {
         for (session, copy) in self.sessions.iter().zip(&mut self.copies) {
-            if let Some(session) = session {
-                self.bench.update(*session, copy);
+            let Some(session) = *session else { continue };
+            let events = self.bench.take(session);
+            events.iter().for_each(|event| copy.apply(event));
+            if events.iter().any(|event| matches!(event, ServerMessage::RoomAt(_))) {
+                self.bench.frame(session, SyncFrom { cursor: copy.cursor });
+                self.bench.update(session, copy);
             }
         }
     }
