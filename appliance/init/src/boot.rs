@@ -13,7 +13,7 @@
 use led::Status;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::system::{RebootCommand, reboot, sethostname};
-use update::control::{ClaimOffer, Network, VERSION, Welcome};
+use update::control::{Network, VERSION, Welcome};
 use update::slots::BootVerdict;
 
 use crate::claim::{self, Offer};
@@ -52,9 +52,9 @@ pub(crate) struct Booted {
 /// Runs the steps.
 pub(crate) fn boot(logs: &Logs) -> Booted {
     let cmdline = prepare_kernel(logs);
-    let watchdog = Watchdog::open();
+    let watchdog = if cmdline.watchdog_off { Watchdog::default() } else { Watchdog::open() };
     if !watchdog.is_open() {
-        logs.say("There is no hardware watchdog; a hang will need the plug.");
+        logs.say("No hardware watchdog is in use; a hang will need the plug.");
     }
     let led = LedLoop::start(cmdline.led_pin, logs);
     let mut steps = Steps { logs, led, watchdog };
@@ -244,10 +244,6 @@ impl Steps<'_> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).expect("the kernel has random numbers once init runs");
         let offer = Offer::new(file, slots.map(SlotStore::area), random);
-        if let (Some(_), ClaimOffer::Console { .. }) = (file, &offer.offer) {
-            self.logs
-                .say("The provisioning of this card was used before; its token is not offered.");
-        }
         let host_name = file.and_then(|file| file.host_name.clone());
         let host_name = host_name.unwrap_or_else(|| HOST_NAME.to_owned());
         if let Err(error) = sethostname(host_name.as_bytes()) {

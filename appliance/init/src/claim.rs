@@ -66,7 +66,10 @@ impl Offer {
     pub(crate) fn show(&mut self, logs: &Logs) {
         if let Some(token) = self.console_token.take() {
             println!("linnet-init: claim token of this boot: {}", token.text());
-            logs.say("The box has no owner; a claim token was shown on the console.");
+            logs.say(
+                "The box has no owner and its card no unused claim token; \
+                 a token for this boot was shown on the console.",
+            );
         }
     }
 }

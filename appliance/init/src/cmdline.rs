@@ -12,6 +12,9 @@ pub(crate) struct Cmdline {
     pub(crate) health_nonce: Option<String>,
     /// `linnet.led_pin=`: BCM number of the external LED.
     pub(crate) led_pin: Option<u8>,
+    /// `linnet.watchdog=off`: leave the hardware watchdog alone. QEMU's raspi4b resets at once when
+    /// it is armed (its bcm2835_powermgt takes the arming for the reset itself).
+    pub(crate) watchdog_off: bool,
     /// `root=`, as a help where the root's device number tells nothing.
     pub(crate) root: Option<String>,
 }
@@ -46,6 +49,10 @@ fn take(cmdline: &mut Cmdline, key: &str, value: &str) -> bool {
             cmdline.led_pin = value.parse().ok().filter(|pin| (2..=27).contains(pin));
             cmdline.led_pin.is_some()
         }
+        "linnet.watchdog" => {
+            cmdline.watchdog_off = value == "off";
+            cmdline.watchdog_off
+        }
         "root" => {
             cmdline.root = Some(value.to_owned());
             true
@@ -67,13 +74,15 @@ mod tests {
     #[test]
     fn our_keys_are_taken_and_the_kernels_are_left_alone() {
         let text = "console=ttyAMA0,115200 root=/dev/vda5 quiet linnet.slotarea=167772160 \
-                    linnet.health_nonce=a-1_Z linnet.led_pin=22 panic=5\n";
+                    linnet.health_nonce=a-1_Z linnet.led_pin=22 \
+                    linnet.watchdog=off panic=5\n";
         let (cmdline, complaints) = parse(text);
         assert!(complaints.is_empty());
         let expected = Cmdline {
             slot_area: Some(167_772_160),
             health_nonce: Some("a-1_Z".into()),
             led_pin: Some(22),
+            watchdog_off: true,
             root: Some("/dev/vda5".into()),
         };
         assert_eq!(cmdline, expected);
@@ -90,6 +99,7 @@ mod tests {
             "linnet.health_nonce=a\u{1b}[2J",
             "linnet.led_pin=42",
             "linnet.led_pin=x",
+            "linnet.watchdog=no",
             &long,
         ] {
             let (cmdline, complaints) = parse(word);

@@ -1,7 +1,7 @@
 //! The control socket: accepts `linnetd`, checks who it is, and turns its frames into events.
 //! Answers are written by the main loop with a deadline, so that no service can hold up pid 1.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -101,6 +101,8 @@ fn serve(id: ConnectionId, mut stream: UnixStream, events: &SyncSender<Event>, l
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     writers: HashMap<ConnectionId, UnixStream>,
+    /// Those that were welcomed: before that, a peer waits for its welcome and nothing else.
+    welcomed: HashSet<ConnectionId>,
 }
 
 impl Connections {
@@ -112,6 +114,7 @@ impl Connections {
     /// A connection went.
     pub(crate) fn remove(&mut self, id: ConnectionId) {
         self.writers.remove(&id);
+        self.welcomed.remove(&id);
     }
 
     /// Answers one peer; one that does not read is dropped.
@@ -119,15 +122,18 @@ impl Connections {
         let Some(writer) = self.writers.get_mut(&id) else { return };
         if write_frame(writer, message).is_err() {
             let _ = writer.shutdown(std::net::Shutdown::Both);
-            self.writers.remove(&id);
+            self.remove(id);
+        } else if matches!(message, FromInit::Welcome(_)) {
+            self.welcomed.insert(id);
         }
     }
 
-    /// Tells all peers.
-    pub(crate) fn send_all(&mut self, message: &FromInit) {
-        for id in self.writers.keys().copied().collect::<Vec<_>>() {
+    /// Tells all peers that were welcomed; `false` when there is none.
+    pub(crate) fn send_all(&mut self, message: &FromInit) -> bool {
+        for id in self.welcomed.clone() {
             self.send(id, message);
         }
+        !self.welcomed.is_empty()
     }
 }
 
@@ -161,8 +167,10 @@ mod tests {
         connections.add(id, writer);
         assert!(matches!(next(&receiver), Event::Request(from, ToInit::Status) if from == id));
         assert!(matches!(next(&receiver), Event::Request(from, ToInit::Reboot) if from == id));
-        connections.send_all(&FromInit::Done);
-        assert_eq!(read_frame(&mut client).unwrap(), Some(FromInit::Done));
+        assert!(!connections.send_all(&FromInit::Shutdown { grace_ms: 1 }));
+        connections.send(id, &FromInit::Done);
+        let first = read_frame(&mut client).unwrap();
+        assert_eq!(first, Some(FromInit::Done), "not welcomed yet: answers only");
         drop(client);
         assert!(matches!(next(&receiver), Event::Disconnected(from) if from == id));
     }

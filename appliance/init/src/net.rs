@@ -10,7 +10,7 @@ mod netlink;
 mod privileges;
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,7 +71,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), NetError> {
 
 fn report(reported: &mut Option<Network>, now: Network) -> Result<(), NetError> {
     if reported.as_ref() != Some(&now) {
-        write_frame(&mut io::stdout(), &now).map_err(|_| NetError::Report)?;
+        // std buffers stdout by lines, and a frame is none.
+        let mut stdout = io::stdout().lock();
+        write_frame(&mut stdout, &now).map_err(|_| NetError::Report)?;
+        stdout.flush().map_err(|_| NetError::Report)?;
         *reported = Some(now);
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use rustix::process::{Signal, WaitOptions, waitpid};
+use rustix::process::{Signal, WaitOptions, wait};
 use update::control::{FromInit, Health, LedHint, Network, SOCKET_PATH, Status, ToInit, VERSION};
 use update::control::{read_frame, sentence};
 use update::slots::{BootVerdict, SlotState};
@@ -93,8 +93,9 @@ impl Running {
 
     fn until_stopped(&mut self, receiver: &Receiver<Event>) -> Ending {
         loop {
-            self.tick(boot_ms());
-            match receiver.recv_timeout(Duration::from_millis(TICK_MS)) {
+            let now = boot_ms();
+            self.tick(now);
+            match receiver.recv_timeout(self.pause(now)) {
                 Ok(event) => {
                     if let Some(ending) = self.on(event) {
                         return ending;
@@ -106,6 +107,12 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// Until the next tick or start, whichever is first.
+    fn pause(&self, now_ms: u64) -> Duration {
+        let due = [&self.linnetd, &self.net].into_iter().filter_map(|s| s.due_in_ms(now_ms)).min();
+        Duration::from_millis(due.map_or(TICK_MS, |due| due.clamp(1, TICK_MS)))
     }
 
     /// What time alone brings about.
@@ -169,7 +176,8 @@ impl Running {
 
     /// Collects every child that ended, orphans included.
     pub(crate) fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+        // Not waitpid(None), which means init's own process group only.
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let now = boot_ms();
             if self.linnetd.on_exit(pid, status, now, &self.logs) {
                 self.facts.healthy = false;
@@ -290,25 +298,27 @@ impl Running {
     pub(crate) fn begin_end(&mut self, grace_ms: u32) {
         self.facts.long_work = true;
         self.booted.led.show(status::choose(&self.facts));
-        self.connections.send_all(&FromInit::Shutdown { grace_ms });
-        self.signal(Signal::TERM);
-    }
-
-    /// Signals all services.
-    pub(crate) fn signal(&mut self, signal: Signal) {
         for service in [&mut self.linnetd, &mut self.net] {
             service.stop_restarting();
-            service.signal(signal);
+        }
+        self.net.signal(Signal::TERM);
+        // linnetd ends by itself once it was told; a signal would only cut its checkpoint short.
+        if !self.connections.send_all(&FromInit::Shutdown { grace_ms }) {
+            self.linnetd.signal(Signal::TERM);
+        }
+    }
+
+    /// Kills what did not end.
+    pub(crate) fn kill_left(&mut self) {
+        for service in [&self.linnetd, &self.net] {
+            service.signal(Signal::KILL);
         }
     }
 
     /// Whether any service still runs.
     pub(crate) fn any_left(&mut self) -> bool {
         self.reap();
-        let left = self.linnetd.running().is_some() || self.net.running().is_some();
-        self.linnetd.stop_restarting();
-        self.net.stop_restarting();
-        left
+        self.linnetd.running().is_some() || self.net.running().is_some()
     }
 
     /// Feeds the watchdog during the bounded end.

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
 use rustix::system::{RebootCommand, reboot};
 
 use crate::clock::boot_ms;
@@ -25,7 +24,7 @@ pub(crate) fn end(ending: Ending, running: &mut Running, logs: &Logs) {
     running.begin_end(u32::try_from(STOP_GRACE_MS).unwrap_or(u32::MAX));
     if !wait(running, STOP_GRACE_MS) {
         logs.say("A service did not end in time and is killed; its log will recover.");
-        running.signal(Signal::KILL);
+        running.kill_left();
         wait(running, KILL_MS);
     }
     running.persist_clock();

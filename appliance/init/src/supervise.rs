@@ -68,13 +68,14 @@ pub(crate) struct Service {
     backoff: Backoff,
     state: State,
     starts: u32,
+    restarts: bool,
 }
 
 impl Service {
     /// To be started at the next [`Self::start_if_due`].
     pub(crate) fn new(program: Program) -> Self {
         let state = State::Waiting { until_ms: 0 };
-        Self { program, backoff: Backoff::default(), state, starts: 0 }
+        Self { program, backoff: Backoff::default(), state, starts: 0, restarts: true }
     }
 
     /// Starts the service when its time has come; hands out the reports' end where it has one.
@@ -123,7 +124,12 @@ impl Service {
         let _ = kill_process_group(pid, Signal::KILL);
         let pause = self.wait(now_ms, now_ms.saturating_sub(since_ms));
         let (name, how) = (self.program.name, describe(status));
-        logs.say(&format!("{name} {how}; it is started again in {pause} ms."));
+        if self.restarts {
+            logs.say(&format!("{name} {how}; it is started again in {pause} ms."));
+        } else {
+            self.state = State::Stopped;
+            logs.say(&format!("{name} {how}."));
+        }
         true
     }
 
@@ -137,6 +143,7 @@ impl Service {
 
     /// No more starts.
     pub(crate) fn stop_restarting(&mut self) {
+        self.restarts = false;
         if let State::Waiting { .. } = self.state {
             self.state = State::Stopped;
         }
@@ -147,6 +154,14 @@ impl Service {
         match self.state {
             State::Running { pid, since_ms } => Some((pid, since_ms)),
             State::Waiting { .. } | State::Stopped => None,
+        }
+    }
+
+    /// How long until it is to be started; `None` while it runs or has ended for good.
+    pub(crate) fn due_in_ms(&self, now_ms: u64) -> Option<u64> {
+        match self.state {
+            State::Waiting { until_ms } => Some(until_ms.saturating_sub(now_ms)),
+            State::Running { .. } | State::Stopped => None,
         }
     }
 
@@ -260,6 +275,7 @@ mod tests {
         assert!(service.on_exit(pid, status, 1_010, &logs));
         assert!(service.start_if_due(1_010 + RESTART_MS_MIN - 1, &logs).is_none());
         assert_eq!((service.starts(), service.running()), (1, None));
+        assert_eq!(service.due_in_ms(1_010), Some(RESTART_MS_MIN));
         service.start_if_due(1_010 + RESTART_MS_MIN, &logs);
         assert_eq!(service.starts(), 2);
         wait_for(&service);
@@ -292,12 +308,17 @@ mod tests {
     }
 
     #[test]
-    fn signal_reaches_the_whole_group() {
+    fn signal_reaches_the_whole_group_and_the_end_is_final_once_wished() {
         let logs = Logs::default();
         let mut service = Service::new(program("sleep 60 & wait", false));
         service.start_if_due(1, &logs);
+        service.stop_restarting();
         service.signal(Signal::KILL);
-        let (_, status) = wait_for(&service);
+        let (pid, status) = wait_for(&service);
         assert_eq!(describe(status), "was ended by signal 9");
+        assert!(service.on_exit(pid, status, 2, &logs));
+        assert_eq!(service.state, State::Stopped);
+        service.start_if_due(u64::MAX, &logs);
+        assert_eq!(service.running(), None);
     }
 }
