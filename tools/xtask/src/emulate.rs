@@ -97,7 +97,10 @@ fn emulate(machine: Machine, card: &card::Card) -> Result<()> {
     let mut page = Some(Page { https: forwards[0].host, http: forwards[1].host, started });
     while !stop.load(Ordering::Relaxed) {
         match pi.poll_line(Instant::now() + LOOK_AGAIN)? {
-            Polled::Line(line) => println!("  {}", line.text),
+            Polled::Line(line) => {
+                let seconds = (line.at - started).as_secs_f32();
+                println!("  {seconds:6.1} s  {}", line.text);
+            }
             Polled::Silent => page = page.and_then(|page| page.announce_if_up(card)),
             Polled::Off => bail!("the emulated Pi switched itself off; its last lines are above"),
         }
