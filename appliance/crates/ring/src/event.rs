@@ -96,7 +96,8 @@ pub enum RingEvent {
         /// Whose.
         session: SessionId,
     },
-    /// The queue went over the cap: fan-out is dropped until the core sends a `room_at`.
+    /// The queue went over the cap: fan-out (request 0) is dropped until the
+    /// core sends a frame with a flush note.
     Overflowed {
         /// Whose.
         session: SessionId,

@@ -6,19 +6,32 @@
 //! `buffers`. Frames with errors are answered here; a frame that was decoded is never dropped.
 #![warn(missing_docs)]
 
+mod buffers;
+mod codec;
 mod config;
+mod conn;
+mod driver;
 mod error;
 mod event;
+mod events;
 mod handle;
+mod heartbeat;
 mod inbox;
 pub mod limits;
+mod native;
+mod outbound;
+mod rings;
 mod shared;
 mod stats;
+mod table;
+mod tls;
+mod uring;
 mod websocket;
 
 pub use config::RingConfig;
 pub use error::StartError;
 pub use event::{CloseReason, Protocol, RingEvent, SessionId};
 pub use handle::{Handover, RingHandle};
+pub use rings::Rings;
 pub use shared::SharedFrame;
 pub use stats::RingStats;

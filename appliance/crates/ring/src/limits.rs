@@ -73,6 +73,9 @@ pub const SHUTDOWN_WITHIN: Duration = Duration::from_secs(2);
 /// freed, because the kernel might still write to it.
 pub const CANCEL_WITHIN: Duration = Duration::from_secs(5);
 
+/// When clients come again after the rings stopped by themselves: a restart takes a second.
+pub const RETRY_AFTER_MS: u32 = 2_000;
+
 /// How often a ring with undelivered events looks whether the core made room.
 pub const CHOKED_RETRY: Duration = Duration::from_millis(1);
 

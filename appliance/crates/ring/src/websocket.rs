@@ -349,10 +349,5 @@ pub(crate) fn control_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A close frame with a status and no reason: the `error` or `closing` before it says more.
-pub(crate) fn close_frame(code: u16) -> Vec<u8> {
-    control_frame(Opcode::Close, &code.to_be_bytes())
-}
-
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,272 @@
+//! The loop of one ring: commands in, completions in, one send per connection out, then one
+//! system call. Everything happens on its thread; nothing here waits but `submit_and_wait`.
+//!
+//! `receive` turns completions into events, `transmit` queues into sends, `close` ends connections.
+
+mod close;
+mod receive;
+mod transmit;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use crate::config::RingConfig;
+use crate::conn::{Conn, Phase};
+use crate::error::StartError;
+use crate::event::{CloseReason, RingEvent, SessionId};
+use crate::events::Events;
+use crate::handle::Handover;
+use crate::heartbeat::{Verdict, ready_socket};
+use crate::inbox::{Command, Inbox};
+use crate::limits::{CHOKED_RETRY, COMMANDS_PER_TICK, HEARTBEAT_EVERY};
+use crate::outbound::Caps;
+use crate::shared::SharedFrame;
+use crate::stats::{Published, RingStats};
+use crate::table::{Key, Table};
+use crate::uring::{Completion, Receive, Uring};
+use crate::websocket;
+
+/// How often closing connections are looked at for their deadline.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+
+/// One ring's thread.
+pub(crate) struct Driver {
+    ring: u8,
+    config: RingConfig,
+    uring: Uring,
+    table: Table<Conn>,
+    inbox: Inbox,
+    events: Events,
+    /// Received while the ring was choked; the buffers stay with us, which holds senders up.
+    parked: VecDeque<(Key, Receive)>,
+    /// Connections with held plaintext that may be decoded now.
+    resume: VecDeque<Key>,
+    /// Connections whose receive is armed at the end of the tick, oldest first.
+    rearm: VecDeque<Key>,
+    /// Connections with something to send.
+    dirty: Vec<Key>,
+    /// Connections that must be gone by their time.
+    closing: Vec<(Instant, Key)>,
+    /// Scratch for plaintext on its way into or out of TLS.
+    plaintext: Vec<u8>,
+    now: Instant,
+    next_heartbeat: Instant,
+    next_sweep: Instant,
+    /// The server stops: when the last connection must be gone.
+    stop: Option<Instant>,
+    stats: RingStats,
+    shared: Shared,
+}
+
+/// What the driver shares with the handles.
+pub(crate) struct Shared {
+    pub(crate) published: Arc<Published>,
+    pub(crate) held: Arc<AtomicU32>,
+}
+
+impl Driver {
+    /// Sets the ring up on the calling thread, the only one that may use it.
+    pub(crate) fn new(
+        ring: u8,
+        config: RingConfig,
+        inbox: Inbox,
+        events: SyncSender<RingEvent>,
+        shared: Shared,
+    ) -> Result<Self, StartError> {
+        let uring = Uring::new(config.connections_per_ring, config.receive_buffers)?;
+        let now = Instant::now();
+        Ok(Self {
+            ring,
+            table: Table::new(config.connections_per_ring),
+            config,
+            uring,
+            inbox,
+            events: Events::new(events),
+            parked: VecDeque::new(),
+            resume: VecDeque::new(),
+            rearm: VecDeque::new(),
+            dirty: Vec::new(),
+            closing: Vec::new(),
+            plaintext: Vec::new(),
+            now,
+            next_heartbeat: now,
+            next_sweep: now,
+            stop: None,
+            stats: RingStats::default(),
+            shared,
+        })
+    }
+
+    /// Turns until stopped and empty.
+    pub(crate) fn run(mut self) {
+        self.uring.read_doorbell(self.inbox.eventfd());
+        let mut completions = VecDeque::new();
+        while !self.is_done() {
+            let timeout = self.timeout();
+            if let Err(error) = self.uring.submit_and_wait(timeout) {
+                tracing::error!(ring = self.ring, %error, "the ring can't go on; it stops");
+                break;
+            }
+            self.inbox.wake();
+            self.now = Instant::now();
+            self.uring.drain(&mut completions);
+            self.turn(&mut completions);
+        }
+        self.drain_operations();
+    }
+
+    fn turn(&mut self, completions: &mut VecDeque<Completion>) {
+        self.stats.ticks += 1;
+        self.events.flush();
+        self.resume_held();
+        for completion in completions.drain(..) {
+            self.complete(completion);
+        }
+        self.take_commands();
+        self.keep_time();
+        self.send_dirty();
+        self.arm_receives();
+        self.stats.choked += u64::from(self.events.is_choked());
+        self.stats.connections = self.table.len() as u64;
+        self.shared.published.publish(&self.stats);
+    }
+
+    fn complete(&mut self, completion: Completion) {
+        match completion {
+            Completion::Doorbell => self.uring.read_doorbell(self.inbox.eventfd()),
+            Completion::Received { key, outcome, armed } => self.received(key, outcome, armed),
+            Completion::Sent { key, outgoing, outcome } => self.sent(key, outgoing, outcome),
+            Completion::ShutDown { key } | Completion::Cancelled { key } => self.ended(key),
+            Completion::Closed { key } => self.free(key),
+        }
+    }
+
+    /// How long the next wait may be.
+    fn timeout(&mut self) -> Duration {
+        if !self.inbox.may_sleep() {
+            return Duration::ZERO;
+        }
+        if self.events.is_choked() {
+            return CHOKED_RETRY;
+        }
+        if !(self.resume.is_empty() && self.parked.is_empty() && self.rearm.is_empty()) {
+            return Duration::ZERO;
+        }
+        if !self.closing.is_empty() || self.stop.is_some() {
+            return SWEEP_EVERY;
+        }
+        self.next_heartbeat.saturating_duration_since(Instant::now())
+    }
+
+    fn take_commands(&mut self) {
+        for _ in 0..COMMANDS_PER_TICK {
+            let Some(command) = self.inbox.take() else { break };
+            match command {
+                Command::Adopt(handover) => self.adopt(*handover),
+                Command::Send { to, frame, flush_note } => {
+                    for session in to.as_slice() {
+                        self.offer(key_of(*session), &frame, flush_note);
+                    }
+                }
+                Command::Close { session, frame } => {
+                    self.dismiss(key_of(session), &frame, CloseReason::Asked);
+                }
+                Command::Stop { frame, until } => self.begin_stop(&frame, until),
+            }
+        }
+        if self.events.is_gone() && self.stop.is_none() {
+            tracing::warn!(ring = self.ring, "nobody takes events any more; the ring stops");
+            self.begin_stop(&own_frame(closing(), 0), self.now);
+        }
+    }
+
+    /// Takes a connection over: its socket into the file table, its input to be decoded first.
+    fn adopt(&mut self, handover: Handover) {
+        if self.stop.is_some() {
+            self.shared.held.fetch_sub(1, SeqCst);
+            return;
+        }
+        let (conn, stream) = Conn::new(handover, self.now);
+        let peer = conn.peer;
+        let Ok(key) = self.table.insert(Box::new(conn)) else {
+            self.shared.held.fetch_sub(1, SeqCst);
+            return;
+        };
+        let registered =
+            ready_socket(&stream).and_then(|()| self.uring.register(key, stream.into()));
+        if let Err(error) = registered {
+            tracing::warn!(%peer, %error, "a connection could not be taken over");
+            self.table.remove(key);
+            self.shared.held.fetch_sub(1, SeqCst);
+            return;
+        }
+        self.events.push(RingEvent::Connected { session: self.session(key), peer });
+        self.take_handed_over(key);
+    }
+
+    /// Pings the silent, gives up the dead, and ends what is past its time.
+    fn keep_time(&mut self) {
+        if self.now >= self.next_heartbeat {
+            let every = HEARTBEAT_EVERY.min(self.config.ping_after / 4);
+            self.next_heartbeat = self.now + every;
+            for key in self.table.keys() {
+                self.check_life(key);
+            }
+        }
+        self.end_overdue();
+    }
+
+    fn check_life(&mut self, key: Key) {
+        let Some(conn) = self.table.get_mut(key).filter(|conn| conn.phase == Phase::Open) else {
+            return;
+        };
+        let websocket = conn.codec.is_websocket();
+        match conn.life.verdict(self.now, websocket || conn.sending, &self.config) {
+            Verdict::Fine => {}
+            Verdict::Ping => {
+                conn.life.pinged = true;
+                if websocket {
+                    self.push_control(key, websocket::Opcode::Ping, b"");
+                }
+            }
+            Verdict::Dead => self.abort(key, CloseReason::Dead),
+        }
+    }
+
+    fn mark_dirty(&mut self, key: Key) {
+        if let Some(conn) = self.table.get_mut(key)
+            && !std::mem::replace(&mut conn.dirty, true)
+        {
+            self.dirty.push(key);
+        }
+    }
+
+    fn session(&self, key: Key) -> SessionId {
+        SessionId::new(self.ring, key.generation, key.slot)
+    }
+
+    fn caps(&self) -> Caps {
+        Caps { soft: self.config.session_bytes_max, hard: self.config.session_bytes_hard_max }
+    }
+}
+
+fn key_of(session: SessionId) -> Key {
+    Key { generation: session.generation(), slot: session.slot() }
+}
+
+/// A frame of the ring's own.
+fn own_frame(message: impl Into<wire::ServerMessage>, request: u32) -> SharedFrame {
+    SharedFrame::new(message, request)
+}
+
+/// What clients are told when the rings stop by themselves.
+pub(crate) fn closing() -> wire::server::Closing {
+    wire::server::Closing {
+        reason: wire::server::Reason::ShuttingDown,
+        text: "the box is restarting".to_owned(),
+        retry_after_ms: Some(crate::limits::RETRY_AFTER_MS),
+    }
+}

@@ -1,0 +1,90 @@
+//! When a silent session is pinged, and when it is given up; pure.
+//!
+//! Native clients have no ping of the framing: the kernel's keep-alive finds dead ones, and a
+//! send that makes no progress counts as silence for both.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
+
+use crate::config::RingConfig;
+
+/// What to do about a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Fine,
+    Ping,
+    Dead,
+}
+
+/// Signs of life of one session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life {
+    /// When something arrived or a send moved on.
+    pub(crate) heard: Instant,
+    /// A ping was sent since.
+    pub(crate) pinged: bool,
+}
+
+impl Life {
+    pub(crate) const fn new(now: Instant) -> Self {
+        Self { heard: now, pinged: false }
+    }
+
+    /// A sign of life.
+    pub(crate) fn hear(&mut self, now: Instant) {
+        *self = Self::new(now);
+    }
+
+    /// `answers` is true when the peer owes a sign of life: WebSocket, or a send in flight.
+    pub(crate) fn verdict(&self, now: Instant, answers: bool, config: &RingConfig) -> Verdict {
+        let silent = now.duration_since(self.heard);
+        if !answers || silent < config.ping_after {
+            Verdict::Fine
+        } else if silent >= config.ping_after + config.pong_within {
+            Verdict::Dead
+        } else if self.pinged {
+            Verdict::Fine
+        } else {
+            Verdict::Ping
+        }
+    }
+}
+
+/// Seconds of silence before the kernel probes, between probes, and probes before it gives up.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+const PROBES: u32 = 4;
+
+/// Readies a socket for a ring: no delay, keep-alive, and blocking, since io_uring answers
+/// EAGAIN on others instead of waiting.
+pub(crate) fn ready_socket(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, PROBE_AFTER)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE_EVERY)?;
+    Ok(sockopt::set_tcp_keepcnt(stream, PROBES)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_brings_a_ping_then_the_end_and_any_sign_of_life_starts_anew() {
+        let (config, start) = (RingConfig::default(), Instant::now());
+        let mut life = Life::new(start);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(life.verdict(at(44), true, &config), Verdict::Fine);
+        assert_eq!(life.verdict(at(45), true, &config), Verdict::Ping);
+        life.pinged = true;
+        assert_eq!(life.verdict(at(74), true, &config), Verdict::Fine);
+        assert_eq!(life.verdict(at(75), true, &config), Verdict::Dead);
+        assert_eq!(life.verdict(at(1000), false, &config), Verdict::Fine);
+        life.hear(at(74));
+        assert_eq!(life.verdict(at(75), true, &config), Verdict::Fine);
+        assert!(!life.pinged);
+    }
+}

@@ -1,0 +1,234 @@
+//! What waits to be sent to one session, and the rules for a reader that is slow; pure.
+//!
+//! Over the cap fan-out (request 0) is dropped and the core hears `Overflowed` once; a frame with
+//! a flush note always passes and opens the queue for fan-out again, because the core sends one
+//! only where it covers what was dropped. `room_at` always passes too.
+
+use std::collections::VecDeque;
+
+use wire::ServerMessage;
+
+use crate::limits::SEND_BYTES;
+use crate::shared::{Encoding, SharedFrame};
+
+/// Queue of one session. Without traffic it holds no memory.
+#[derive(Debug, Default)]
+pub(crate) struct Outbound {
+    queue: VecDeque<Item>,
+    /// Bytes in the queue and in the send that is in flight, before TLS.
+    bytes: usize,
+    bytes_in_flight: usize,
+    notes_in_flight: u32,
+    /// Fan-out is dropped until the next flush note.
+    overflowed: bool,
+}
+
+#[derive(Debug)]
+enum Item {
+    Frame(SharedFrame, Encoding),
+    Control(Box<[u8]>),
+    /// Tell the core once everything before this is out.
+    Note,
+}
+
+/// What became of an offered frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    Queued,
+    /// Dropped, and the first one: tell the core.
+    Overflowed,
+    Dropped,
+    /// Even what must not be dropped is too much: close the session.
+    TooSlow,
+}
+
+/// Byte caps of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caps {
+    pub(crate) soft: usize,
+    pub(crate) hard: usize,
+}
+
+impl Outbound {
+    /// Queues a frame, or drops it by the rules.
+    pub(crate) fn offer(
+        &mut self,
+        frame: &SharedFrame,
+        encoding: Encoding,
+        flush_note: bool,
+        caps: Caps,
+    ) -> Offer {
+        let fan_out = frame.request() == 0 && !flush_note && !always_passes(frame.message());
+        if fan_out && (self.overflowed || self.bytes >= caps.soft) {
+            let first = !std::mem::replace(&mut self.overflowed, true);
+            return if first { Offer::Overflowed } else { Offer::Dropped };
+        }
+        let bytes = frame.bytes(encoding).len();
+        if self.bytes + bytes > caps.hard {
+            return Offer::TooSlow;
+        }
+        self.bytes += bytes;
+        self.queue.push_back(Item::Frame(frame.clone(), encoding));
+        if flush_note {
+            self.queue.push_back(Item::Note);
+            self.overflowed = false;
+        }
+        Offer::Queued
+    }
+
+    /// Queues a control frame of the framing itself.
+    pub(crate) fn push_control(&mut self, frame: Vec<u8>) {
+        self.bytes += frame.len();
+        self.queue.push_back(Item::Control(frame.into()));
+    }
+
+    /// Moves frames into one send, up to [`SEND_BYTES`] or one longer frame; gives their number.
+    pub(crate) fn gather(&mut self, out: &mut Vec<u8>) -> u64 {
+        let (start, mut frames) = (out.len(), 0);
+        out.reserve_exact(self.gather_bytes());
+        while let Some(item) = self.queue.front() {
+            let bytes = item.bytes();
+            if out.len() > start && out.len() - start + bytes.len() > SEND_BYTES {
+                break;
+            }
+            out.extend_from_slice(bytes);
+            match item {
+                Item::Note => self.notes_in_flight += 1,
+                Item::Frame(..) | Item::Control(_) => frames += 1,
+            }
+            self.queue.pop_front();
+        }
+        self.bytes_in_flight += out.len() - start;
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        frames
+    }
+
+    /// How much [`Self::gather`] will take.
+    fn gather_bytes(&self) -> usize {
+        let mut sum = 0;
+        for item in &self.queue {
+            let bytes = item.bytes().len();
+            if sum > 0 && sum + bytes > SEND_BYTES {
+                break;
+            }
+            sum += bytes;
+        }
+        sum
+    }
+
+    /// The send in flight is with the socket; gives the notes that it carried.
+    pub(crate) fn sent(&mut self) -> u32 {
+        self.bytes -= std::mem::take(&mut self.bytes_in_flight);
+        std::mem::take(&mut self.notes_in_flight)
+    }
+
+    /// Bytes queued and in flight.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// True when nothing waits for the next send.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+impl Item {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Frame(frame, encoding) => frame.bytes(*encoding),
+            Self::Control(bytes) => bytes,
+            Self::Note => &[],
+        }
+    }
+}
+
+/// Frames that are no fan-out though nobody asked for them: the first, the last, and the notes
+/// that stand for what was dropped.
+const fn always_passes(message: &ServerMessage) -> bool {
+    use ServerMessage::{Closing, Greeting, RoomAt};
+    matches!(message, Greeting(_) | Closing(_) | RoomAt(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::ids::{Offset, RoomId, Seq, TimeMs};
+    use wire::server::{CaughtUp, Pong, RoomAt};
+
+    const CAPS: Caps = Caps { soft: 40, hard: 100 };
+
+    fn fan_out() -> SharedFrame {
+        SharedFrame::new(CaughtUp { cursor: Offset(1) }, 0)
+    }
+
+    fn reply() -> SharedFrame {
+        SharedFrame::new(Pong { time_ms: TimeMs(1) }, 1)
+    }
+
+    fn room_at() -> SharedFrame {
+        SharedFrame::new(RoomAt { room: RoomId(1), head: Seq(1), offset: Offset(1) }, 0)
+    }
+
+    fn offer(outbound: &mut Outbound, frame: &SharedFrame) -> Offer {
+        outbound.offer(frame, Encoding::Native, false, CAPS)
+    }
+
+    fn fill(outbound: &mut Outbound) {
+        while outbound.bytes() < CAPS.soft {
+            assert_eq!(offer(outbound, &fan_out()), Offer::Queued);
+        }
+    }
+
+    fn drain(outbound: &mut Outbound) -> (usize, u32) {
+        let mut bytes = Vec::new();
+        outbound.gather(&mut bytes);
+        (bytes.len(), outbound.sent())
+    }
+
+    #[test]
+    fn fan_out_over_the_cap_is_dropped_until_a_flush_note() {
+        let mut outbound = Outbound::default();
+        fill(&mut outbound);
+        assert_eq!(offer(&mut outbound, &fan_out()), Offer::Overflowed);
+        assert_eq!(offer(&mut outbound, &fan_out()), Offer::Dropped);
+        drain(&mut outbound);
+        assert_eq!(offer(&mut outbound, &fan_out()), Offer::Dropped, "drained is not enough");
+        assert_eq!(offer(&mut outbound, &room_at()), Offer::Queued);
+        assert_eq!(offer(&mut outbound, &fan_out()), Offer::Dropped);
+        let note = outbound.offer(&room_at(), Encoding::Native, true, CAPS);
+        assert_eq!(note, Offer::Queued);
+        assert_eq!(offer(&mut outbound, &fan_out()), Offer::Queued);
+        assert_eq!(drain(&mut outbound).1, 1);
+        assert_eq!(drain(&mut outbound), (0, 0));
+    }
+
+    #[test]
+    fn answers_pass_up_to_the_hard_cap() {
+        let mut outbound = Outbound::default();
+        fill(&mut outbound);
+        let last = std::iter::repeat_with(|| offer(&mut outbound, &reply()))
+            .find(|offer| *offer != Offer::Queued);
+        assert_eq!(last, Some(Offer::TooSlow));
+        assert!(outbound.bytes() > CAPS.soft && outbound.bytes() <= CAPS.hard);
+    }
+
+    #[test]
+    fn one_send_takes_many_small_frames_and_a_long_one_goes_alone() {
+        let (mut outbound, caps) = (Outbound::default(), Caps { soft: 1 << 20, hard: 1 << 21 });
+        for _ in 0..100 {
+            outbound.offer(&reply(), Encoding::Native, false, caps);
+        }
+        outbound.push_control(vec![0; SEND_BYTES + 1]);
+        let mut out = Vec::new();
+        assert_eq!(outbound.gather(&mut out), 100);
+        outbound.sent();
+        assert_eq!((out.len() < SEND_BYTES, outbound.bytes()), (true, SEND_BYTES + 1));
+        out.clear();
+        assert_eq!((outbound.gather(&mut out), out.len()), (1, SEND_BYTES + 1));
+        outbound.sent();
+        assert_eq!((outbound.bytes(), outbound.queue.capacity()), (0, 0));
+    }
+}

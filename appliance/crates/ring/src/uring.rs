@@ -1,0 +1,382 @@
+//! The door to the kernel: set-up, probing, submission and completions of one io_uring.
+//!
+//! Everything the kernel reads or writes is owned here until its completion: buffers to send are
+//! moved in and come back, receive buffers are `Filled` tokens. So the rest of the crate is safe.
+#![allow(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use io_uring::types::{CancelBuilder, Fd, Fixed, SubmitArgs, Timespec};
+use io_uring::{Builder, IoUring, cqueue, opcode, squeue};
+
+use crate::buffers::{Buffers, Filled, GROUP};
+use crate::error::StartError;
+use crate::limits::{COMPLETIONS, RECEIVE_BUFFER_BYTES, SUBMISSIONS};
+use crate::table::Key;
+
+/// One io_uring with its registered files and receive buffers.
+pub(crate) struct Uring {
+    ring: IoUring,
+    buffers: Buffers,
+    /// Bytes being sent, by slot.
+    sends: Vec<Option<Outgoing>>,
+    /// Where the doorbell's count is read to; nobody looks at it.
+    bell: Box<u64>,
+    /// Entries that found the submission queue full.
+    backlog: VecDeque<squeue::Entry>,
+    /// Operations whose last completion has not come.
+    in_flight: usize,
+    /// Cap on one receive of a multishot; 0 where the kernel does not know it.
+    receive_cap: u32,
+}
+
+/// Bytes on their way out; those before `sent` are with the socket.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) sent: usize,
+}
+
+/// What an operation's completion says.
+#[derive(Debug)]
+pub(crate) enum Completion {
+    Doorbell,
+    /// `armed` is false when no more come without arming again.
+    Received {
+        key: Key,
+        outcome: Receive,
+        armed: bool,
+    },
+    /// The bytes come back with `sent` moved on, or with the error.
+    Sent {
+        key: Key,
+        outgoing: Outgoing,
+        outcome: Result<(), i32>,
+    },
+    ShutDown {
+        key: Key,
+    },
+    Cancelled {
+        key: Key,
+    },
+    Closed {
+        key: Key,
+    },
+}
+
+/// What one receive brought.
+#[derive(Debug)]
+pub(crate) enum Receive {
+    Data(Filled),
+    /// The peer sends no more.
+    End,
+    /// All receive buffers were taken.
+    Starved,
+    Cancelled,
+    Failed(i32),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Kind {
+    Doorbell = 1,
+    Receive,
+    Send,
+    Shutdown,
+    Cancel,
+    Close,
+}
+
+impl Kind {
+    const ALL: [Self; 6] =
+        [Self::Doorbell, Self::Receive, Self::Send, Self::Shutdown, Self::Cancel, Self::Close];
+
+    /// `user_data = kind(8) | generation(24) | slot(32)`.
+    fn user_data(self, key: Key) -> u64 {
+        u64::from(self as u8) << 56 | u64::from(key.generation) << 32 | u64::from(key.slot)
+    }
+
+    fn read(user_data: u64) -> Option<(Self, Key)> {
+        let kind = Self::ALL.into_iter().find(|kind| u64::from(*kind as u8) == user_data >> 56)?;
+        let [slot, generation] = [user_data & 0xffff_ffff, user_data >> 32 & 0xff_ffff];
+        Some((kind, Key { generation: generation as u32, slot: slot as u32 }))
+    }
+}
+
+impl Uring {
+    /// Sets a ring up for `files` connections and the doorbell.
+    pub(crate) fn new(files: u32, receive_buffers: u16) -> Result<Self, StartError> {
+        let ring = build()?;
+        let failed = |step| move |source| StartError::Failed { step, source };
+        ring.submitter()
+            .register_files_sparse(files)
+            .map_err(failed("registering the file table (see the limit on open files)"))?;
+        let mut uring = Self {
+            ring,
+            buffers: Buffers::new(receive_buffers),
+            sends: Vec::new(),
+            bell: Box::default(),
+            backlog: VecDeque::new(),
+            in_flight: 0,
+            receive_cap: RECEIVE_BUFFER_BYTES,
+        };
+        uring
+            .buffers
+            .register(&uring.ring.submitter())
+            .map_err(failed("registering the receive buffers"))?;
+        uring.probe_receive_cap().map_err(failed("probing the multishot receive"))?;
+        Ok(uring)
+    }
+
+    /// Asks the kernel whether it takes a length with a multishot receive (6.17 on do).
+    fn probe_receive_cap(&mut self) -> io::Result<()> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let key = Key { generation: 0, slot: 0 };
+        self.register(key, ours.into())?;
+        drop(theirs);
+        self.receive(key);
+        let mut completions = VecDeque::new();
+        while self.in_flight > 0 {
+            self.submit_and_wait(Duration::from_secs(1))?;
+            self.drain(&mut completions);
+        }
+        for completion in completions {
+            if let Completion::Received { outcome: Receive::Failed(libc::EINVAL), .. } = completion
+            {
+                self.receive_cap = 0;
+            }
+        }
+        self.ring.submitter().register_files_update(0, &[-1]).map(drop)
+    }
+
+    /// Puts a descriptor into the file table and closes the ordinary one.
+    pub(crate) fn register(&mut self, key: Key, file: OwnedFd) -> io::Result<()> {
+        self.ring.submitter().register_files_update(key.slot, &[file.as_raw_fd()]).map(drop)
+    }
+
+    /// Reads the doorbell once.
+    pub(crate) fn read_doorbell(&mut self, eventfd: &OwnedFd) {
+        let into = (&raw mut *self.bell).cast::<u8>();
+        let read = opcode::Read::new(Fd(eventfd.as_raw_fd()), into, size_of::<u64>() as u32);
+        self.push(read.build(), Kind::Doorbell, DOORBELL);
+    }
+
+    /// Arms a multishot receive; at most one per connection.
+    pub(crate) fn receive(&mut self, key: Key) {
+        let receive = opcode::RecvMulti::new(Fixed(key.slot), GROUP).len(self.receive_cap);
+        self.push(receive.build(), Kind::Receive, key);
+    }
+
+    /// Sends the bytes after `sent`; at most one per connection, as sends may overtake each other.
+    pub(crate) fn send(&mut self, key: Key, outgoing: Outgoing) {
+        let slot = key.slot as usize;
+        if self.sends.len() <= slot {
+            self.sends.resize_with(slot + 1, || None);
+        }
+        assert!(self.sends[slot].is_none(), "one send at a time per connection");
+        let rest = &outgoing.bytes[outgoing.sent..];
+        let length = u32::try_from(rest.len()).unwrap_or(u32::MAX);
+        let send = opcode::Send::new(Fixed(key.slot), rest.as_ptr(), length);
+        self.sends[slot] = Some(outgoing);
+        self.push(send.flags(libc::MSG_NOSIGNAL).build(), Kind::Send, key);
+    }
+
+    /// Says to the peer that nothing more comes.
+    pub(crate) fn shut_down(&mut self, key: Key) {
+        let shutdown = opcode::Shutdown::new(Fixed(key.slot), libc::SHUT_WR);
+        self.push(shutdown.build(), Kind::Shutdown, key);
+    }
+
+    /// Ends the connection's receive; its last completion follows.
+    pub(crate) fn cancel_receive(&mut self, key: Key) {
+        let cancel = opcode::AsyncCancel::new(Kind::Receive.user_data(key));
+        self.push(cancel.build(), Kind::Cancel, key);
+    }
+
+    /// Ends whatever the connection has in flight; the last completions follow.
+    pub(crate) fn cancel_all(&mut self, key: Key) {
+        let which = CancelBuilder::fd(Fixed(key.slot)).all();
+        self.push(opcode::AsyncCancel2::new(which).build(), Kind::Cancel, key);
+    }
+
+    /// Ends the reading of the doorbell.
+    pub(crate) fn cancel_doorbell(&mut self) {
+        let cancel = opcode::AsyncCancel::new(Kind::Doorbell.user_data(DOORBELL));
+        self.push(cancel.build(), Kind::Cancel, DOORBELL);
+    }
+
+    /// Takes the connection out of the file table, which closes it. Nothing may be in flight.
+    pub(crate) fn close(&mut self, key: Key) {
+        self.push(opcode::Close::new(Fixed(key.slot)).build(), Kind::Close, key);
+    }
+
+    /// Operations whose last completion has not come.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(crate) fn bytes(&self, filled: &Filled) -> &[u8] {
+        self.buffers.bytes(filled)
+    }
+
+    pub(crate) fn give_back(&mut self, filled: Filled) {
+        self.buffers.give_back(filled);
+    }
+
+    /// Submits everything and waits for one completion or the time: one system call a tick.
+    pub(crate) fn submit_and_wait(&mut self, timeout: Duration) -> io::Result<()> {
+        self.fill_queue();
+        while !self.backlog.is_empty() {
+            let before = self.backlog.len();
+            ignore_passing(self.ring.submit().map(drop))?;
+            self.fill_queue();
+            if self.backlog.len() == before {
+                break; // the completion queue is full: reap first, then try again
+            }
+        }
+        let timeout = if self.backlog.is_empty() { timeout } else { Duration::ZERO };
+        let time = Timespec::from(timeout);
+        let args = SubmitArgs::new().timespec(&time);
+        ignore_passing(self.ring.submitter().submit_with_args(1, &args).map(drop))
+    }
+
+    /// Takes all completions that are there.
+    pub(crate) fn drain(&mut self, into: &mut VecDeque<Completion>) {
+        let Self { ring, buffers, sends, in_flight, .. } = self;
+        for entry in ring.completion() {
+            let more = cqueue::more(entry.flags());
+            if !more {
+                *in_flight -= 1;
+            }
+            into.extend(read_completion(&entry, more, buffers, sends));
+        }
+    }
+
+    fn push(&mut self, entry: squeue::Entry, kind: Kind, key: Key) {
+        self.in_flight += 1;
+        self.backlog.push_back(entry.user_data(kind.user_data(key)));
+        self.fill_queue();
+    }
+
+    /// Moves entries into the submission queue, in order, as far as there is room.
+    fn fill_queue(&mut self) {
+        let mut queue = self.ring.submission();
+        while let Some(entry) = self.backlog.front() {
+            // SAFETY: every pointer in an entry points into `self.sends`, `self.bell` or
+            // `self.buffers`. These stay where they are until the operation's last completion,
+            // and are leaked when the ring is dropped before that.
+            if unsafe { queue.push(entry) }.is_err() {
+                break;
+            }
+            self.backlog.pop_front();
+        }
+    }
+}
+
+impl Drop for Uring {
+    /// The fields are dropped after this, the ring first.
+    fn drop(&mut self) {
+        if self.in_flight > 0 {
+            self.buffers.keep_for_ever();
+            std::mem::forget(std::mem::take(&mut self.sends));
+            std::mem::forget(std::mem::take(&mut self.bell));
+        }
+    }
+}
+
+/// The doorbell has no slot: this key is never a connection's.
+const DOORBELL: Key = Key { generation: 0, slot: u32::MAX };
+
+/// Sets up with the flags of kernel 6.1, and with NO_SQARRAY where 6.6 offers it.
+fn build() -> Result<IoUring, StartError> {
+    let mut builder: Builder = IoUring::builder();
+    builder
+        .dontfork()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_submit_all()
+        .setup_cqsize(COMPLETIONS);
+    let mut newer = builder.clone();
+    match newer.setup_no_sqarray().build(SUBMISSIONS) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => builder.build(SUBMISSIONS),
+        built => built,
+    }
+    .map_err(StartError::from_setup)
+}
+
+/// A time-out, a signal and a full completion queue are no errors: reap, then try again.
+fn ignore_passing(result: io::Result<()>) -> io::Result<()> {
+    const PASSING: [i32; 4] = [libc::ETIME, libc::EINTR, libc::EBUSY, libc::EAGAIN];
+    match result {
+        Err(error) if error.raw_os_error().is_some_and(|errno| PASSING.contains(&errno)) => Ok(()),
+        other => other,
+    }
+}
+
+fn read_completion(
+    entry: &cqueue::Entry,
+    more: bool,
+    buffers: &mut Buffers,
+    sends: &mut [Option<Outgoing>],
+) -> Option<Completion> {
+    let (kind, key) = Kind::read(entry.user_data())?;
+    Some(match kind {
+        Kind::Doorbell => Completion::Doorbell,
+        Kind::Receive => {
+            let outcome = read_receive(entry, buffers);
+            Completion::Received { key, outcome, armed: more }
+        }
+        Kind::Send => {
+            let mut outgoing = sends[key.slot as usize].take().expect("a send holds its bytes");
+            let outcome = match usize::try_from(entry.result()) {
+                Ok(sent) => {
+                    outgoing.sent += sent;
+                    Ok(())
+                }
+                Err(_) => Err(-entry.result()),
+            };
+            Completion::Sent { key, outgoing, outcome }
+        }
+        Kind::Shutdown => Completion::ShutDown { key },
+        Kind::Cancel => Completion::Cancelled { key },
+        Kind::Close => Completion::Closed { key },
+    })
+}
+
+fn read_receive(entry: &cqueue::Entry, buffers: &mut Buffers) -> Receive {
+    let filled = cqueue::buffer_select(entry.flags())
+        .map(|id| buffers.claim(id, u32::try_from(entry.result()).unwrap_or(0)));
+    match (entry.result(), filled) {
+        (1.., Some(filled)) => Receive::Data(filled),
+        (result, filled) => {
+            if let Some(unused) = filled {
+                buffers.give_back(unused);
+            }
+            match -result {
+                ..=0 => Receive::End,
+                libc::ENOBUFS => Receive::Starved,
+                libc::ECANCELED => Receive::Cancelled,
+                errno => Receive::Failed(errno),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_data_holds_kind_generation_and_slot() {
+        let key = Key { generation: 0xab_cdef, slot: 0xdead_beef };
+        for kind in Kind::ALL {
+            let (read, read_key) = Kind::read(kind.user_data(key)).unwrap();
+            assert!(read == kind && read_key == key);
+        }
+        assert!(Kind::read(0).is_none() && Kind::read(u64::MAX).is_none());
+    }
+}
