@@ -55,6 +55,8 @@ pub struct Facts {
     pub epoch: Epoch,
     /// True once there is an owner.
     pub claimed: bool,
+    /// Why the box serves nothing but this page, sign-in and a backup; none in normal life.
+    pub rescue: Option<String>,
 }
 
 /// An account as administrators see it.
@@ -160,6 +162,9 @@ pub enum CoreError {
         /// When to try again.
         retry_after_ms: u32,
     },
+    /// The box can't use its data; the reason is for the owner.
+    #[error("{0}")]
+    Rescue(String),
     /// The process is going down.
     #[error("the box is restarting; try again in a moment")]
     ShuttingDown,

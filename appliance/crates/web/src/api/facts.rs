@@ -24,6 +24,8 @@ pub(super) struct FactsBody {
     claimable: bool,
     fingerprint_words: [&'static str; update::fingerprint::WORDS],
     ca_sha256: String,
+    /// Why the box can't use its data; null in normal life.
+    rescue: Option<String>,
 }
 
 pub(super) async fn facts(State(app): State<Arc<App>>) -> Result<Json<FactsBody>, ApiError> {
@@ -36,6 +38,7 @@ pub(super) async fn facts(State(app): State<Arc<App>>) -> Result<Json<FactsBody>
         claimable: standing.claimable.is_some() && !facts.claimed,
         fingerprint_words: app.trust.fingerprint().words,
         ca_sha256: app.ca_sha256_hex(),
+        rescue: facts.rescue,
     }))
 }
 

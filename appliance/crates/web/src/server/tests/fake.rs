@@ -50,6 +50,7 @@ impl Core for FakeCore {
             box_id: BoxId([7; 16]),
             epoch: Epoch([8; 16]),
             claimed: !lock(&self.0).users.is_empty(),
+            rescue: None,
         }))
     }
 
