@@ -24,7 +24,7 @@ export class Program {
     private readonly browser: Browser, private readonly home: string, readonly trusted: boolean,
   ) {}
 
-  static async launch(ca: string | null): Promise<Program> {
+  static async launch(ca: Buffer | null): Promise<Program> {
     const home = await mkdtemp(join(tmpdir(), "linnet-home-"));
     if (ca !== null) trust(home, ca);
     const browser = await chromium.launch({
@@ -51,7 +51,7 @@ export class Program {
 }
 
 /** Imports the CA as an owner would: as a trusted authority for websites. */
-function trust(home: string, ca: string): void {
+function trust(home: string, ca: Buffer): void {
   const store = join(home, ".pki", "nssdb");
   mkdirSync(store, { recursive: true });
   const file = join(home, "ca.crt");

@@ -57,7 +57,7 @@ function Account(): VNode {
     if (!waiting || confirm(t("settings.signout.pending"))) void signOut();
   };
   return (
-    <section>
+    <section class="stack">
       <h2>{t("settings.account")}</h2>
       {me && <p>{t("settings.signedin", { name: me.name, role: t(`role.${me.role}`) })}</p>}
       <p>

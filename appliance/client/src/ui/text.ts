@@ -32,7 +32,7 @@ export function dayName(timeMs: number, nowMs: number): string {
 }
 
 export function clock(timeMs: number): string {
-  return new Intl.DateTimeFormat(locale(), { hour: "2-digit", minute: "2-digit" }).format(timeMs);
+  return new Intl.DateTimeFormat(locale(), { hour: "numeric", minute: "2-digit" }).format(timeMs);
 }
 
 /** Short time for the room list: the clock today, else the date. */
