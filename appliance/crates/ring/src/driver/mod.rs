@@ -21,7 +21,7 @@ use crate::events::Events;
 use crate::handle::Handover;
 use crate::heartbeat::{Verdict, ready_socket};
 use crate::inbox::{Command, Inbox};
-use crate::limits::{CHOKED_RETRY, COMMANDS_PER_TICK, HEARTBEAT_EVERY};
+use crate::limits::{CHOKED_RETRY, COMMANDS_PER_TICK, HEARTBEAT_EVERY, SHUTDOWN_WITHIN};
 use crate::outbound::Caps;
 use crate::shared::SharedFrame;
 use crate::stats::{Published, RingStats};
@@ -106,10 +106,8 @@ impl Driver {
         let mut completions = VecDeque::new();
         while !self.is_done() {
             let timeout = self.timeout();
-            if let Err(error) = self.uring.submit_and_wait(timeout) {
-                tracing::error!(ring = self.ring, %error, "the ring can't go on; it stops");
-                break;
-            }
+            let waited = self.uring.submit_and_wait(timeout);
+            waited.expect("the kernel takes valid submissions; only a restart helps otherwise");
             self.inbox.wake();
             self.now = Instant::now();
             self.uring.drain(&mut completions);
@@ -179,7 +177,7 @@ impl Driver {
         }
         if self.events.is_gone() && self.stop.is_none() {
             tracing::warn!(ring = self.ring, "nobody takes events any more; the ring stops");
-            self.begin_stop(&own_frame(closing(), 0), self.now);
+            self.begin_stop(&own_frame(closing(), 0), self.now + SHUTDOWN_WITHIN);
         }
     }
 
@@ -210,7 +208,7 @@ impl Driver {
     /// Pings the silent, gives up the dead, and ends what is past its time.
     fn keep_time(&mut self) {
         if self.now >= self.next_heartbeat {
-            let every = HEARTBEAT_EVERY.min(self.config.ping_after / 4);
+            let every = (self.config.ping_after / 4).clamp(CHOKED_RETRY, HEARTBEAT_EVERY);
             self.next_heartbeat = self.now + every;
             for key in self.table.keys() {
                 self.check_life(key);
