@@ -28,6 +28,9 @@ const RESIZE: &str = "/usr/sbin/resize2fs";
 const MKFS_OPTIONS: &[&str] =
     &["-q", "-F", "-m", "1", "-J", "size=16", "-E", "nodiscard", "-L", "linnet-data"];
 
+/// Where mkfs puts the first spare superblock of a file system with blocks of 4 KiB.
+const SPARE_SUPERBLOCK: &[&str] = &["-p", "-b", "32768", "-B", "4096"];
+
 /// What is known about the partition before anything is done to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
@@ -49,6 +52,8 @@ pub(crate) enum Decision {
         /// Whether the file system is smaller than its partition.
         grow: bool,
     },
+    /// Its main superblock is lost: check it by the spare one, which writes the main one anew.
+    CheckBySpare,
     /// Leave it alone and serve the rescue page.
     Rescue(&'static str),
 }
@@ -57,8 +62,7 @@ pub(crate) enum Decision {
 pub(crate) fn decide(mark: Mark, file_system_bytes: Option<u64>, partition_bytes: u64) -> Decision {
     match (mark, file_system_bytes) {
         (Mark::NotMade, _) => Decision::Make,
-        // Without a main superblock e2fsck still finds a spare one.
-        (Mark::Made, None) => Decision::Check { grow: false },
+        (Mark::Made, None) => Decision::CheckBySpare,
         (Mark::Made | Mark::Unknown, Some(bytes)) => {
             Decision::Check { grow: bytes.saturating_add(GROW_BYTES_MIN) <= partition_bytes }
         }
@@ -107,7 +111,13 @@ pub(crate) fn prepare(
     let decision = decide(mark, read_ext4_bytes(&partition.device), bytes);
     match decision {
         Decision::Make => make(&partition.device, logs, moving)?,
-        Decision::Check { grow } => check(&partition.device, grow, logs, moving)?,
+        // resize2fs insists on a full check before it.
+        Decision::Check { grow: true } => {
+            check(&partition.device, &["-f", "-p"], logs, moving)?;
+            grow(&partition.device, logs, moving)?;
+        }
+        Decision::Check { grow: false } => check(&partition.device, &["-p"], logs, moving)?,
+        Decision::CheckBySpare => check(&partition.device, SPARE_SUPERBLOCK, logs, moving)?,
         Decision::Rescue(why) => return Err(why.to_owned()),
     }
     if let Some(slots) = slots {
@@ -139,11 +149,10 @@ fn make(device: &Path, logs: &Logs, moving: &mut dyn FnMut()) -> Result<(), Stri
     Ok(())
 }
 
-fn check(device: &Path, grow: bool, logs: &Logs, moving: &mut dyn FnMut()) -> Result<(), String> {
+fn check(device: &Path, how: &[&str], logs: &Logs, moving: &mut dyn FnMut()) -> Result<(), String> {
     let device = device.to_string_lossy();
-    // resize2fs insists on a full check before it.
-    let arguments: &[&str] = if grow { &["-f", "-p", &device] } else { &["-p", &device] };
-    let status = helper::run(FSCK, arguments, logs, moving).map_err(|e| e.to_string())?;
+    let arguments = [how, &[&*device]].concat();
+    let status = helper::run(FSCK, &arguments, logs, moving).map_err(|e| e.to_string())?;
     // e2fsck(8): 1 and 2 mean corrected, 4 and above mean not corrected.
     if status.code().is_none_or(|code| code >= 4) {
         return Err(format!(
@@ -151,11 +160,14 @@ fn check(device: &Path, grow: bool, logs: &Logs, moving: &mut dyn FnMut()) -> Re
              Take a copy of the card before anything else."
         ));
     }
-    if grow {
-        let status = helper::run(RESIZE, &[&device], logs, moving).map_err(|e| e.to_string())?;
-        let outcome = if status.success() { "grown to its partition" } else { "left at its size" };
-        logs.say(&format!("The data file system was {outcome}."));
-    }
+    Ok(())
+}
+
+fn grow(device: &Path, logs: &Logs, moving: &mut dyn FnMut()) -> Result<(), String> {
+    let device = device.to_string_lossy();
+    let status = helper::run(RESIZE, &[&device], logs, moving).map_err(|e| e.to_string())?;
+    let outcome = if status.success() { "grown to its partition" } else { "left at its size" };
+    logs.say(&format!("The data file system was {outcome}."));
     Ok(())
 }
 
@@ -208,8 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn lost_superblock_goes_to_fsck_with_the_mark_and_to_rescue_without_knowledge() {
-        assert_eq!(decide(Mark::Made, None, GIB), Decision::Check { grow: false });
+    fn lost_superblock_goes_to_its_spare_with_the_mark_and_to_rescue_without_knowledge() {
+        assert_eq!(decide(Mark::Made, None, GIB), Decision::CheckBySpare);
         assert!(matches!(decide(Mark::Unknown, None, GIB), Decision::Rescue(_)));
     }
 
