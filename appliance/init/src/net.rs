@@ -18,7 +18,7 @@ use update::control::{Network, write_frame};
 
 use crate::clock::boot_ms;
 use crate::smallfile;
-use dhcp::{Dhcp, News};
+use dhcp::{Dhcp, News, Wire};
 use keeper::{Keeper, Lease, Step};
 use link::Link;
 use netlink::Netlink;
@@ -97,7 +97,11 @@ impl Follower {
         Self { link, netlink, files, keeper, up: false, up_at_ms: 0, told: false }
     }
 
-    fn follow(mut self, mut dhcp: Dhcp, reported: &mut Option<Network>) -> Result<(), NetError> {
+    fn follow(
+        mut self,
+        mut dhcp: Dhcp<Wire>,
+        reported: &mut Option<Network>,
+    ) -> Result<(), NetError> {
         while let Some(up) = self.link.carrier() {
             let now = boot_ms();
             self.on_carrier(up, now, &mut dhcp);
@@ -119,7 +123,7 @@ impl Follower {
         Ok(())
     }
 
-    fn on_carrier(&mut self, up: bool, now_ms: u64, dhcp: &mut Dhcp) {
+    fn on_carrier(&mut self, up: bool, now_ms: u64, dhcp: &mut Dhcp<Wire>) {
         if up && !self.up {
             // Perhaps another network: ask anew, and keep the old address until the answer.
             self.keeper.on_link_up(now_ms);

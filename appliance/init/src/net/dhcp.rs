@@ -32,26 +32,39 @@ pub(super) enum News {
 }
 
 /// The client on one interface.
-pub(super) struct Dhcp {
-    wire: Wire,
+pub(super) struct Dhcp<D> {
+    wire: D,
     interface: Interface,
     sockets: SocketSet<'static>,
     handle: SocketHandle,
 }
 
-impl Dhcp {
+impl Dhcp<Wire> {
     /// Opens the packet socket.
     pub(super) fn open(link: &Link, host_name: &'static str) -> io::Result<Self> {
         let raw = RawSocket::new(&link.name, Medium::Ethernet)?;
         filter::attach(&raw)?;
-        let mut wire = Wire(raw);
-        let mut config = Config::new(EthernetAddress(link.hardware).into());
-        config.random_seed = getrandom::u64().map_err(io::Error::other)?;
-        let now = Instant::from_millis(0);
-        let interface = Interface::new(config, &mut wire, now);
+        let seed = getrandom::u64().map_err(io::Error::other)?;
+        Ok(Self::new(Wire(raw), link.hardware, seed, host_name))
+    }
+
+    /// Sleeps until a packet comes, a timer is due or `at_most` is over.
+    pub(super) fn wait(&mut self, at_most: Duration, now_ms: u64) -> io::Result<()> {
+        let due = self.interface.poll_delay(instant(now_ms), &self.sockets);
+        let at_most = smoltcp::time::Duration::from(at_most);
+        let pause = due.map_or(at_most, |due| due.min(at_most));
+        smoltcp::phy::wait(self.wire.0.as_raw_fd(), Some(pause))
+    }
+}
+
+impl<D: Device> Dhcp<D> {
+    fn new(mut wire: D, hardware: [u8; 6], seed: u64, host_name: &'static str) -> Self {
+        let mut config = Config::new(EthernetAddress(hardware).into());
+        config.random_seed = seed;
+        let interface = Interface::new(config, &mut wire, instant(0));
         let mut sockets = SocketSet::new(Vec::new());
         let handle = sockets.add(socket(host_name));
-        Ok(Self { wire, interface, sockets, handle })
+        Self { wire, interface, sockets, handle }
     }
 
     /// Asks anew, as after a change of networks.
@@ -68,14 +81,6 @@ impl Dhcp {
         };
         self.follow(lease.as_ref());
         Some(lease.map_or(News::Lost, News::Lease))
-    }
-
-    /// Sleeps until a packet comes, a timer is due or `at_most` is over.
-    pub(super) fn wait(&mut self, at_most: Duration, now_ms: u64) -> io::Result<()> {
-        let due = self.interface.poll_delay(instant(now_ms), &self.sockets);
-        let at_most = smoltcp::time::Duration::from(at_most);
-        let pause = due.map_or(at_most, |due| due.min(at_most));
-        smoltcp::phy::wait(self.wire.0.as_raw_fd(), Some(pause))
     }
 
     /// smoltcp must know our own address to renew by unicast.
@@ -127,7 +132,7 @@ fn instant(now_ms: u64) -> Instant {
 
 /// The packet socket, without checks that the hardware has done: packets of a virtual cable come
 /// with unfinished checksums (see dnsmasq's and dhclient's notes on veth and virtio).
-struct Wire(RawSocket);
+pub(super) struct Wire(RawSocket);
 
 impl Device for Wire {
     type RxToken<'a> = <RawSocket as Device>::RxToken<'a>;
@@ -147,3 +152,6 @@ impl Device for Wire {
         capabilities
     }
 }
+
+#[cfg(test)]
+mod tests;
