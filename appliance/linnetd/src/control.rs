@@ -21,6 +21,9 @@ pub(crate) struct Control {
     sender: SyncSender<ToInit>,
 }
 
+/// Starts a named thread.
+pub(crate) type Spawn<'a> = dyn Fn(&str, Box<dyn FnOnce() + Send>) -> anyhow::Result<()> + 'a;
+
 /// What init tells later on.
 pub(crate) enum Notice {
     /// Names and addresses changed.
@@ -56,7 +59,7 @@ impl Control {
     /// Starts both directions. `examine` makes the next health report and LED hint.
     pub(crate) fn start(
         self,
-        spawn: &dyn Fn(&str, Box<dyn FnOnce() + Send>) -> anyhow::Result<()>,
+        spawn: &Spawn<'_>,
         mut examine: impl FnMut() -> (Health, LedHint) + Send + 'static,
         mut notice: impl FnMut(Notice) + Send + 'static,
     ) -> anyhow::Result<()> {

@@ -40,3 +40,6 @@ pub(crate) const STACK_BYTES: usize = 512 * 1024;
 
 /// Free bytes below which the box says that its card is nearly full.
 pub(crate) const CARD_LOW_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Devices that may sign in while the box is in rescue: the owner, a few times.
+pub(crate) const RESCUE_DEVICES_MAX: usize = 64;

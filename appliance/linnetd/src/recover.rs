@@ -14,6 +14,7 @@ use crate::data::DataFolder;
 use crate::health::Status;
 use crate::positions::Positions;
 use crate::records::to_entry;
+use crate::rescue::Case;
 
 /// Records above which replay goes through the index in steps, so that it needs no more memory
 /// than live work does.
@@ -31,8 +32,8 @@ pub(crate) struct Recovered {
 /// What recovery decided.
 pub(crate) enum Outcome {
     Ready(Box<Recovered>),
-    /// The owner must decide; the reason is for them.
-    Rescue(String),
+    /// The owner must decide.
+    Rescue(Box<Case>),
 }
 
 /// How to recover.
@@ -63,14 +64,16 @@ pub(crate) fn recover(
             tracing::warn!("salvage: a new segment begins behind the damage");
             opened
         }
-        OpenOutcome::Rescue(rescue) => return Ok(Outcome::Rescue(damage_text(&rescue))),
+        OpenOutcome::Rescue(rescue) => {
+            return Ok(rescue_case(data, &store, damage_text(&rescue), rescue.reader()));
+        }
     };
     report(&opened.report, status);
     let log = opened.log;
     let last = log.reader().last_offset();
     if applied.0 > last {
         let error = StoreError::AheadOfLog { applied, head: Offset(last) };
-        return Ok(Outcome::Rescue(error.to_string()));
+        return Ok(rescue_case(data, &store, error.to_string(), log.reader().clone()));
     }
     let replay = Replay {
         reader: log.reader().clone(),
@@ -136,6 +139,25 @@ fn damage_text(rescue: &log::Rescue<RealDisk>) -> String {
         "The newest part of the log is damaged: {lost} records that were acknowledged can't be \
          read. Restore a backup, or run linnetd --salvage to go on without them."
     )
+}
+
+/// What can still be read, for sign-in and a last backup. Nothing is written.
+fn rescue_case(
+    data: &DataFolder,
+    store: &Store,
+    reason: String,
+    reader: LogReader<RealDisk>,
+) -> Outcome {
+    let (mut state, applied) = store.load().unwrap_or_default();
+    let items = reader.iter_from(applied.0 + 1).map_while(Result::ok);
+    for item in items {
+        if let Item::Record(stored) = item
+            && let Ok(entry) = to_entry(&stored)
+        {
+            chat::apply(&mut state, &entry);
+        }
+    }
+    Outcome::Rescue(Box::new(Case { reason, state, log: Some((data.log(), reader)) }))
 }
 
 /// Brings a core to the end of the log.

@@ -1,43 +1,269 @@
-//! Rescue: the box can't serve its data, but it is never a dead port. The same ports answer; the
-//! page and `/api/facts` state the reason, everything else is refused with it.
+//! Rescue: the box can't go on by itself, but it is never a dead port. The same ports answer; the
+//! page and `/api/facts` state the reason. Whoever has an account signs in (for this run only) and
+//! the owner downloads what is readable as a backup. Nothing is written to the log.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::future::ready;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
+use chat::State;
+use files::{ExportHeader, Files};
+use log::{LogReader, RealDisk};
 use update::control::{Health, LedHint, sentence};
-use wire::ids::BoxId;
+use web::{
+    Account, Answer, Backup, Caller, Core, CoreError, Credentials, DeviceEntry, Facts, HealthItem,
+    HealthReport, StaticFile,
+};
+use wire::ids::{DeviceId, ProvisionId, TokenHash, UserId};
+use wire::server::Role;
 
 use crate::args::Args;
 use crate::control::{Control, Notice};
 use crate::core::now;
+use crate::limits::{RESCUE_DEVICES_MAX, STACK_BYTES};
 use crate::listen;
-use crate::run::{End, spawn};
+use crate::run::{CLOCK_FLOOR, End, spawn};
+use crate::web_core::stream_backup;
 
-/// Serves the reason until the process is told to end.
+/// Why the box is in rescue, and what it can still read.
+pub(crate) struct Case {
+    pub(crate) reason: String,
+    pub(crate) state: State,
+    pub(crate) log: Option<(PathBuf, LogReader<RealDisk>)>,
+}
+
+impl Case {
+    /// Nothing can be read: the data folder itself is not usable.
+    pub(crate) fn without_data(reason: String) -> Self {
+        Self { reason, state: State::new(), log: None }
+    }
+}
+
+/// Serves the case until the process is told to end.
 pub(crate) fn serve(
     args: &Args,
     listeners: web::Listeners,
     control: Option<Control>,
-    reason: String,
+    case: Case,
     (ends, end): (Sender<End>, &Receiver<End>),
 ) -> anyhow::Result<()> {
-    tracing::error!("rescue: {reason}");
-    let _ = (args, listeners, BoxId([0; 16]), now, listen::bind);
+    tracing::error!("rescue: {}", case.reason);
+    let reason = case.reason.clone();
+    let welcome = control.as_ref().map(|control| &control.welcome);
+    let network = listen::network(
+        args,
+        welcome.map(|welcome| welcome.host_name.as_str()),
+        welcome.map(|welcome| &welcome.network),
+    );
+    let site = page(&reason);
+    let box_id = case.state.meta().box_id;
+    let core = Arc::new(RescueCore::new(case)?);
+    let config = |listeners, data| web::Config {
+        listeners,
+        data,
+        version: env!("CARGO_PKG_VERSION"),
+        box_id,
+        network,
+        clock: Arc::new(now),
+        clock_floor: CLOCK_FLOOR,
+        core,
+        // A session would have nothing to do here; its client asks for the facts and finds out.
+        adopt: Arc::new(|_| false),
+        claim: None,
+        site,
+    };
+    let web = web::start(config(listeners, keys_folder(args)))?;
+    tracing::info!(https = %web.addresses().https, "the rescue page is served");
     if let Some(control) = control {
-        let examine = move || {
-            let detail = sentence(&reason);
-            let health = Health { ok: false, detail, nonce: None, progress: 0, claimed: false };
-            (health, LedHint::Nothing)
-        };
-        let notice = move |notice| {
-            if matches!(notice, Notice::Shutdown) {
-                let _ = ends.send(End::Asked);
-            }
-        };
-        control.start(&|name, work| spawn(name, work).map(drop), examine, notice)?;
+        tell_init(control, reason, ends)?;
     }
     let _: End = end.recv().context("nobody is left who could end the process")?;
-    let _ = Arc::new(());
     Ok(())
+}
+
+/// Where the certificates are; somewhere else when the data folder can't be written.
+fn keys_folder(args: &Args) -> PathBuf {
+    let usable = tempfile_in(&args.data);
+    if usable { args.data.clone() } else { std::env::temp_dir().join("linnet-rescue") }
+}
+
+fn tempfile_in(folder: &std::path::Path) -> bool {
+    let probe = folder.join("write-probe");
+    let written = std::fs::write(&probe, b"").is_ok();
+    written && std::fs::remove_file(&probe).is_ok()
+}
+
+fn tell_init(control: Control, reason: String, ends: Sender<End>) -> anyhow::Result<()> {
+    let mut progress = 0;
+    let examine = move || {
+        // Waiting for the owner is all there is to do: that is progress, not being stuck.
+        progress += 1;
+        let detail = sentence(&reason);
+        let health = Health { ok: false, detail, nonce: None, progress, claimed: true };
+        (health, LedHint::Nothing)
+    };
+    let notice = move |notice| {
+        if matches!(notice, Notice::Shutdown) {
+            let _ = ends.send(End::Asked);
+        }
+    };
+    control.start(&|name, work| spawn(name, work).map(drop), examine, notice)
+}
+
+/// The one page, made once: it lives as long as the process.
+fn page(reason: &str) -> &'static [StaticFile] {
+    let mut safe = String::new();
+    for c in reason.chars() {
+        match c {
+            '&' | '<' | '>' | '"' | '\'' => {
+                write!(safe, "&#{};", u32::from(c)).expect("a String never fails");
+            }
+            other => safe.push(other),
+        }
+    }
+    let text = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8>\
+         <meta name=viewport content=\"width=device-width\"><title>Linnet needs help</title>\
+         <h1>Linnet needs help</h1><p>{safe}</p>\
+         <p>Nothing is deleted. The owner can save what is readable with \
+         <code>linnet backup FILE</code>.</p></html>"
+    );
+    let file = StaticFile {
+        path: "/index.html",
+        mime: "text/html; charset=utf-8",
+        bytes: Box::leak(text.into_bytes().into_boxed_slice()),
+        gzip: None,
+        etag: "rescue",
+        immutable: false,
+    };
+    Box::leak(Box::new([file]))
+}
+
+/// Answers from what could be read; devices that sign in now are forgotten at the end.
+struct RescueCore {
+    reason: String,
+    state: State,
+    files: Option<(Files, u64)>,
+    devices: Mutex<HashMap<TokenHash, Caller>>,
+}
+
+impl RescueCore {
+    fn new(case: Case) -> anyhow::Result<Self> {
+        let files = match case.log {
+            Some((folder, reader)) => {
+                let last = reader.last_offset();
+                let (files, _thread) = Files::start(folder, reader, STACK_BYTES)?;
+                Some((files, last))
+            }
+            None => None,
+        };
+        Ok(Self { reason: case.reason, state: case.state, files, devices: Mutex::default() })
+    }
+
+    fn refuse<T: Send + 'static>(&self) -> Answer<T> {
+        Box::pin(ready(Err(CoreError::Rescue(self.reason.clone()))))
+    }
+
+    fn header(&self, last_offset: u64) -> ExportHeader {
+        let meta = self.state.meta();
+        let (box_id, epoch) = (meta.box_id, meta.epoch);
+        ExportHeader { box_id, epoch, time_ms: now().0, last_offset }
+    }
+}
+
+fn answer<T: Send + 'static>(value: T) -> Answer<T> {
+    Box::pin(ready(Ok(value)))
+}
+
+impl Core for RescueCore {
+    fn facts(&self) -> Answer<Facts> {
+        let meta = self.state.meta();
+        answer(Facts {
+            box_id: meta.box_id,
+            epoch: meta.epoch,
+            claimed: meta.owner.is_some(),
+            rescue: Some(self.reason.clone()),
+        })
+    }
+
+    fn claim(&self, _: ProvisionId, _: String, _: String) -> Answer<UserId> {
+        self.refuse()
+    }
+
+    fn add_user(&self, _: UserId, _: String, _: Role, _: String) -> Answer<UserId> {
+        self.refuse()
+    }
+
+    fn users(&self) -> Answer<Vec<Account>> {
+        let users = self.state.users().map(|account| Account {
+            user: account.user,
+            name: account.name.clone(),
+            role: account.role,
+        });
+        answer(users.collect())
+    }
+
+    fn find_user(&self, name: String) -> Answer<Option<Credentials>> {
+        answer(self.state.user_named(&name).map(|account| Credentials {
+            user: account.user,
+            password_hash: account.password_hash.0.clone(),
+        }))
+    }
+
+    fn add_device(&self, user: UserId, _: String, token_hash: TokenHash) -> Answer<DeviceId> {
+        let Some(account) = self.state.user(user) else { return self.refuse() };
+        let mut devices = self.devices.lock().expect("no holder of this lock panics");
+        if devices.len() >= RESCUE_DEVICES_MAX {
+            return self.refuse();
+        }
+        let device = DeviceId(u32::MAX);
+        devices.insert(token_hash, Caller { user, device, role: account.role });
+        answer(device)
+    }
+
+    fn remove_device(&self, _: UserId, _: DeviceId) -> Answer<()> {
+        self.refuse()
+    }
+
+    fn devices(&self, _: UserId) -> Answer<Vec<DeviceEntry>> {
+        self.refuse()
+    }
+
+    fn who_is(&self, token_hash: TokenHash) -> Answer<Option<Caller>> {
+        let devices = self.devices.lock().expect("no holder of this lock panics");
+        let known = devices.get(&token_hash).copied();
+        answer(known.or_else(|| {
+            let device = self.state.device_with(&token_hash)?;
+            let role = self.state.user(device.user)?.role;
+            Some(Caller { user: device.user, device: device.device, role })
+        }))
+    }
+
+    fn health(&self) -> Answer<HealthReport> {
+        let item = HealthItem { name: "rescue".into(), ok: false, text: self.reason.clone() };
+        answer(HealthReport { ok: false, items: vec![item] })
+    }
+
+    fn backup(&self) -> Answer<Backup> {
+        let Some((files, last)) = &self.files else { return self.refuse() };
+        let (files, header) = (files.clone(), self.header(*last));
+        Box::pin(async move { stream_backup(&files, header) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_states_the_reason_and_takes_no_markup_from_it() {
+        let page = page("records <script>1</script> & more are gone");
+        let text = std::str::from_utf8(page[0].bytes).unwrap();
+        assert!(text.contains("&#60;script&#62;") && text.contains("&#38; more"));
+        assert!(!text.contains("<script>"));
+    }
 }

@@ -60,7 +60,7 @@ pub(crate) fn salvage(root: &Path) -> anyhow::Result<()> {
     let status = Arc::new(Status::default());
     let recovered = match recover::recover(&data, wish, &status)? {
         Outcome::Ready(recovered) => *recovered,
-        Outcome::Rescue(reason) => bail!("{reason}"),
+        Outcome::Rescue(case) => bail!("{}", case.reason),
     };
     let box_id = recovered.chat.state().meta().box_id;
     let mut writer =

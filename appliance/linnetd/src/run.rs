@@ -10,8 +10,8 @@
 //! | files | requests | core by mailbox, web by a bounded channel |
 //! | web | its sockets | core and files (answers are awaited) |
 
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
@@ -22,6 +22,7 @@ use ring::{RingConfig, RingHandle, Rings};
 use update::control::{Health, LedHint};
 use web::Web;
 use wire::ids::{BoxId, Epoch, Offset, TimeMs};
+use wire::server::{Closing, Reason};
 
 use crate::args::Args;
 use crate::budget::Budget;
@@ -40,7 +41,10 @@ use crate::web_core::WebCore;
 use crate::{listen, probe, rescue, site};
 
 /// Certificates are never older than the program: the clock of a board without a battery may be.
-const CLOCK_FLOOR: TimeMs = TimeMs(1_763_769_600_000);
+pub(crate) const CLOCK_FLOOR: TimeMs = TimeMs(1_763_769_600_000);
+
+/// When clients may come back after an orderly end: about the time of a restart.
+const RECONNECT_MS: u32 = 2_000;
 
 /// Why the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +62,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     watch_signals(ends.clone())?;
     let told = control.as_ref().and_then(|control| control.welcome.rescue.clone());
     if let Some(reason) = args.rescue.clone().or(told) {
-        return rescue::serve(args, listeners, control, reason, (ends, &end));
+        let case = rescue::Case::without_data(reason);
+        return rescue::serve(args, listeners, control, case, (ends, &end));
     }
     let data = DataFolder::open(&args.data)?;
     let status = Arc::new(Status::default());
     let recovered = match recover::recover(&data, wish(args, &budget), &status)? {
         Outcome::Ready(recovered) => *recovered,
-        Outcome::Rescue(reason) => {
-            return rescue::serve(args, listeners, control, reason, (ends, &end));
+        Outcome::Rescue(case) => {
+            return rescue::serve(args, listeners, control, *case, (ends, &end));
         }
     };
     let engine = Engine::start(args, &budget, recovered, data.log(), &status)?;
@@ -100,10 +105,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         site: site::FILES,
     })?;
     say_where(args, &web, &engine, &claim);
-    let web = Arc::new(web);
+    let web = Arc::new(Mutex::new(Some(web)));
     report_health(args, control, &engine, &status, &web, ends)?;
     let _: End = end.recv().context("nobody is left who could end the process")?;
     tracing::info!("ending: finishing what was taken");
+    // It holds queues of the others, so it goes first.
+    drop(take(&web));
     engine.stop();
     Ok(())
 }
@@ -117,7 +124,7 @@ fn wish(args: &Args, budget: &Budget) -> Wish {
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Wish {
-        config: Config { version, shares, ..Config::default() },
+        config: Config { version, shares },
         cache_bytes: bytes(budget.index_cache),
         rebuild: args.rebuild,
         salvage: false,
@@ -191,10 +198,11 @@ impl Engine {
         reply.context("the core refused to start")
     }
 
-    /// Sessions end, what was taken becomes durable, then the threads end one after another: the
-    /// core drops the queues of the others.
+    /// Sessions are told and end, what was taken becomes durable, then the threads end one after
+    /// another: the core drops the queues of the others.
     fn stop(self) {
         let Self { link, rings, files, threads } = self;
+        rings.shutdown(closing());
         link.stop();
         drop(files);
         for thread in threads {
@@ -202,7 +210,15 @@ impl Engine {
                 tracing::error!("a thread panicked while ending");
             }
         }
-        drop(rings);
+    }
+}
+
+/// The last word to every session.
+fn closing() -> Closing {
+    Closing {
+        reason: Reason::ShuttingDown,
+        text: "the box is restarting; connect again in a moment".into(),
+        retry_after_ms: Some(RECONNECT_MS),
     }
 }
 
@@ -228,6 +244,13 @@ fn adopt(rings: &RingHandle, handover: web::Handover) -> bool {
     rings.adopt(ring::Handover { stream, tls, plaintext, protocol, peer, permit }).is_ok()
 }
 
+/// The web server until the end begins.
+type SharedWeb = Arc<Mutex<Option<Web>>>;
+
+fn take(web: &SharedWeb) -> Option<Web> {
+    web.lock().expect("no holder of this lock panics").take()
+}
+
 fn say_where(args: &Args, web: &Web, engine: &Engine, claim: &ClaimKeeper) {
     let addresses = web.addresses();
     tracing::info!(
@@ -251,7 +274,7 @@ fn report_health(
     control: Option<Control>,
     engine: &Engine,
     status: &Arc<Status>,
-    web: &Arc<Web>,
+    web: &SharedWeb,
     ends: Sender<End>,
 ) -> anyhow::Result<()> {
     let nonce = control.as_ref().and_then(|control| control.welcome.boot_nonce.clone());
@@ -271,7 +294,10 @@ fn report_health(
     let examine = move || -> (Health, LedHint) { examiner.report() };
     let notice = move |notice| match notice {
         Notice::Network(network) => {
-            web.set_network(listen::network(&args, Some(&host_name), Some(&network)));
+            let network = listen::network(&args, Some(&host_name), Some(&network));
+            if let Some(web) = &*web.lock().expect("no holder of this lock panics") {
+                web.set_network(network);
+            }
         }
         // The receiver is gone only when the process ends already.
         Notice::Shutdown => drop(ends.send(End::Asked)),

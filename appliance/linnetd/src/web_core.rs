@@ -53,9 +53,12 @@ impl WebCore {
 impl Core for WebCore {
     fn facts(&self) -> Answer<Facts> {
         self.ask(ApiCall::Facts, |reply| match reply {
-            ApiReply::Facts(facts) => {
-                Some(Facts { box_id: facts.box_id, epoch: facts.epoch, claimed: facts.claimed })
-            }
+            ApiReply::Facts(facts) => Some(Facts {
+                box_id: facts.box_id,
+                epoch: facts.epoch,
+                claimed: facts.claimed,
+                rescue: None,
+            }),
             _ => None,
         })
     }
@@ -172,13 +175,18 @@ impl Core for WebCore {
                 time_ms: crate::core::now().0,
                 last_offset: link.durable().0,
             };
-            let chunks = files.backup(header).map_err(|error| from_files(&error))?;
-            let (sender, receiver) = mpsc::channel(1);
-            tokio::spawn(pass_on(chunks, sender));
-            let file_name = format!("linnet-{}.linnet-backup", header.last_offset);
-            Ok(Backup { file_name, bytes: None, chunks: receiver })
+            stream_backup(&files, header)
         })
     }
+}
+
+/// Begins an export and turns its chunks into the web's.
+pub(crate) fn stream_backup(files: &Files, header: ExportHeader) -> Result<Backup, CoreError> {
+    let chunks = files.backup(header).map_err(|error| from_files(&error))?;
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(pass_on(chunks, sender));
+    let file_name = format!("linnet-{}.linnet-backup", header.last_offset);
+    Ok(Backup { file_name, bytes: None, chunks: receiver })
 }
 
 type Chunk<E> = Result<bytes::Bytes, E>;

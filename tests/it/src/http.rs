@@ -57,42 +57,57 @@ pub fn request(
     text.into_bytes()
 }
 
-/// Sends raw bytes and reads the answer until the server closes.
+/// Sends raw bytes and reads the answer; a server that keeps the connection open is not waited for.
 pub fn exchange(mut stream: TlsStream, request: &[u8]) -> io::Result<Answer> {
     stream.write_all(request)?;
     stream.flush()?;
-    let mut bytes = Vec::new();
-    match stream.read_to_end(&mut bytes) {
-        Ok(_) => {}
-        // A server that closes without close_notify has still answered.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !bytes.is_empty() => {}
-        Err(error) => return Err(error),
+    let (mut bytes, mut chunk) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        let count = match stream.read(&mut chunk) {
+            // A server that closes without close_notify has still answered.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            other => other?,
+        };
+        bytes.extend_from_slice(&chunk[..count]);
+        if let Some(answer) = parse(&bytes, count == 0)? {
+            return Ok(answer);
+        }
     }
-    parse(&bytes)
 }
 
-fn parse(bytes: &[u8]) -> io::Result<Answer> {
+/// The answer once it is whole; at the end of the stream it must be.
+fn parse(bytes: &[u8], ended: bool) -> io::Result<Option<Answer>> {
+    let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Response::new(&mut fields);
-    let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-    let Ok(httparse::Status::Complete(length)) = head.parse(bytes) else {
-        return Err(bad("not a whole HTTP answer"));
+    let length = match head.parse(bytes).map_err(io::Error::other)? {
+        httparse::Status::Complete(length) => length,
+        httparse::Status::Partial if ended => return Err(bad("not a whole HTTP answer")),
+        httparse::Status::Partial => return Ok(None),
     };
-    let headers: Vec<_> = head
-        .headers
-        .iter()
-        .map(|field| {
-            let value = String::from_utf8_lossy(field.value).into_owned();
-            (field.name.to_ascii_lowercase(), value)
-        })
-        .collect();
-    let chunked = headers
-        .iter()
-        .any(|(name, value)| name == "transfer-encoding" && value.eq_ignore_ascii_case("chunked"));
+    let headers: Vec<_> = head.headers.iter().map(lower).collect();
+    let status = head.code.unwrap_or(0);
+    let value = |name: &str| {
+        headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    };
     let rest = &bytes[length..];
-    let body =
-        if chunked { unchunk(rest).ok_or_else(|| bad("bad chunks"))? } else { rest.to_vec() };
-    Ok(Answer { status: head.code.unwrap_or(0), headers, body })
+    let body = if value("transfer-encoding") == Some("chunked") {
+        unchunk(rest)
+    } else if let Some(wanted) = value("content-length").and_then(|text| text.parse().ok()) {
+        rest.get(..wanted).map(<[u8]>::to_vec)
+    } else {
+        ended.then(|| rest.to_vec())
+    };
+    match body {
+        Some(body) => Ok(Some(Answer { status, headers, body })),
+        None if ended => Err(bad("the body is cut short")),
+        None => Ok(None),
+    }
+}
+
+fn lower(field: &httparse::Header<'_>) -> (String, String) {
+    let value = String::from_utf8_lossy(field.value).into_owned();
+    (field.name.to_ascii_lowercase(), value)
 }
 
 /// Joins chunks; none when the last one is missing, as after a broken download.

@@ -53,6 +53,15 @@ impl Linnetd {
         server
     }
 
+    /// Starts through a command that gives the program a root of its own, where `data` lies.
+    pub fn start_inside(command: Command, data: &Path) -> Self {
+        let mut server = Self::spawn(command, data, &[]);
+        let inside = data.strip_prefix("/").expect("an absolute path");
+        server.data = Path::new("/proc").join(server.pid().to_string()).join("root").join(inside);
+        server.wait_ready();
+        server
+    }
+
     fn spawn(mut command: Command, data: &Path, arguments: &[&str]) -> Self {
         let [https, native, http] = free_ports();
         command

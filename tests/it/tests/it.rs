@@ -1,4 +1,20 @@
 //! One binary for every test against a real `linnetd`.
 
+#[path = "cases/backup.rs"]
+mod backup;
 #[path = "cases/chat.rs"]
 mod chat;
+#[path = "cases/commands.rs"]
+mod commands;
+#[path = "cases/crash.rs"]
+mod crash;
+#[path = "cases/damage.rs"]
+mod damage;
+#[path = "cases/doors.rs"]
+mod doors;
+#[path = "cases/frames.rs"]
+mod frames;
+#[path = "cases/full.rs"]
+mod full;
+#[path = "cases/load.rs"]
+mod load;
