@@ -1,3 +1,32 @@
-//! linnet: the command-line tool for owners.
+//! linnet: the command-line tool for owners. Arguments in, one sentence and an exit code out.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use commands::{Arguments, failure};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("linnet: the runtime does not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(arguments.run());
+    // A thread may still wait for a line of stdin; nothing is lost by leaving it.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("linnet: {error:#}");
+            failure::exit_code(&error)
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The verbs of the tool, one file each.
+
+mod account;
+mod ask;
+mod backup;
+mod chat;
+pub(crate) mod failure;
+mod feed;
+mod history;
+mod print;
+mod rooms;
+mod status;
+mod users;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use linnet::profile::Profiles;
+
+/// Owns and uses a Linnet box from the command line.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 the box can't be reached, 4 the box refused, 5 the
+/// other side is not the box it should be, 6 something was not delivered.
+#[derive(Parser)]
+#[command(version, about)]
+pub(crate) struct Arguments {
+    /// Which box: its host or the beginning of its id. Not needed while only one is known.
+    #[arg(long = "box", global = true, value_name = "BOX")]
+    which: Option<String>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Become the first owner of a box, with the link from `linnet flash` or the box's screen.
+    Claim(account::Claim),
+    /// Sign this computer in on a box.
+    Login(account::Login),
+    /// Sign this computer out and forget the box.
+    Logout,
+    /// List users, or add one.
+    Users(users::Users),
+    /// List rooms, make one, or change its members.
+    Rooms(rooms::Rooms),
+    /// Follow rooms and send messages.
+    Chat(chat::Chat),
+    /// Show a room's past.
+    History(history::History),
+    /// Say how the box is.
+    Status(status::Status),
+    /// Save everything on the box to a file.
+    Backup(backup::Backup),
+}
+
+impl Arguments {
+    pub(crate) async fn run(self) -> Result<()> {
+        let profiles = Profiles::of_this_user()?;
+        let which = self.which.as_deref();
+        match self.verb {
+            Verb::Claim(verb) => verb.run(&profiles).await,
+            Verb::Login(verb) => verb.run(&profiles).await,
+            Verb::Logout => account::logout(&profiles, which).await,
+            Verb::Users(verb) => verb.run(&profiles.choose(which)?).await,
+            Verb::Rooms(verb) => verb.run(&profiles, &profiles.choose(which)?).await,
+            Verb::Chat(verb) => verb.run(&profiles, &profiles.choose(which)?).await,
+            Verb::History(verb) => verb.run(&profiles.choose(which)?).await,
+            Verb::Status(verb) => verb.run(&profiles.choose(which)?).await,
+            Verb::Backup(verb) => verb.run(&profiles.choose(which)?).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}
