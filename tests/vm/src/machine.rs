@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::ports::Forward;
+use crate::qmp::End;
 
 /// The board's memory that Linnet's budget is made for.
 const MEMORY_MIB: &str = "1024";
@@ -44,6 +45,19 @@ impl Machine {
             // QEMU has no clock manager: without this the kernel stops clocks that devices need.
             // Its power manager resets the board at once when the watchdog is armed.
             Self::Raspi4b => "clk_ignore_unused linnet.watchdog=off",
+        }
+    }
+
+    /// The end that a console line announces on a machine where nothing follows. QEMU's model of
+    /// the Pi's power block takes the start of the watchdog for a reset, so the emulator's kernel
+    /// has no driver for it there and stops at this line.
+    pub(crate) fn end_said_by(self, line: &str) -> Option<End> {
+        match self {
+            Self::Virt => None,
+            Self::Raspi4b if line.contains("reboot: Restarting system") => Some(End::Reset),
+            Self::Raspi4b if line.contains("Rebooting in ") => Some(End::Reset),
+            Self::Raspi4b if line.contains("reboot: Power down") => Some(End::Off),
+            Self::Raspi4b => None,
         }
     }
 
@@ -148,6 +162,14 @@ mod tests {
     fn ports_are_forwarded_on_loopback_only() {
         let line = Machine::Virt.arguments(&wiring(None)).join(" ");
         assert!(line.contains("hostfwd=tcp:127.0.0.1:8443-:443"), "{line}");
+    }
+
+    #[test]
+    fn only_the_pis_model_is_believed_by_its_words() {
+        let line = "[    9.1] reboot: Restarting system with command '0 tryboot'";
+        assert_eq!(Machine::Raspi4b.end_said_by(line), Some(End::Reset));
+        assert_eq!(Machine::Raspi4b.end_said_by("[ 9.1] reboot: Power down"), Some(End::Off));
+        assert_eq!(Machine::Virt.end_said_by(line), None);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Pi {
     folder: TempDir,
     running: Running,
     tryboot: bool,
+    /// The end that the guest announced where QEMU does not show it.
+    said: Option<End>,
     starts: u32,
 }
 
@@ -64,7 +66,7 @@ impl Pi {
     pub fn power_on(options: Options) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let running = boot(&options, folder.path(), false)?;
-        Ok(Self { options, folder, running, tryboot: false, starts: 1 })
+        Ok(Self { options, folder, running, tryboot: false, said: None, starts: 1 })
     }
 
     /// How often the bootloader has run since the power was plugged in.
@@ -80,9 +82,15 @@ impl Pi {
     /// goes on with the next start's lines.
     pub fn poll_line(&mut self, deadline: Instant) -> Result<Polled> {
         loop {
+            match self.said.take() {
+                Some(End::Reset) => self.start_again()?,
+                Some(_) => return Ok(Polled::Off),
+                None => {}
+            }
             match self.running.console.next(deadline) {
                 Waited::Line(line) => {
                     self.tryboot |= line.text.contains(TRYBOOT_MARKER);
+                    self.said = self.options.machine.end_said_by(&line.text);
                     return Ok(Polled::Line(line));
                 }
                 Waited::TimedOut => return Ok(Polled::Silent),
@@ -103,6 +111,7 @@ impl Pi {
 
     /// The flag is gone before anything is started, as on the board.
     fn start_again(&mut self) -> Result<()> {
+        self.stop_qemu()?;
         let tryboot = std::mem::take(&mut self.tryboot);
         self.running = boot(&self.options, self.folder.path(), tryboot)?;
         self.starts += 1;
@@ -137,7 +146,11 @@ impl Pi {
 
     /// Kills QEMU: the guest's page cache is lost, what reached the card file stays.
     pub fn kill(mut self) -> Result<()> {
-        self.running.qemu.kill()?;
+        self.stop_qemu()
+    }
+
+    fn stop_qemu(&mut self) -> Result<()> {
+        self.running.qemu.kill()?; // no error when it has left by itself
         self.running.qemu.wait()?;
         Ok(())
     }

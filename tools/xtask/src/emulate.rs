@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// Only list what is missing on this machine.
     #[arg(long)]
     no_install: bool,
+    /// Words added to the kernel's command line.
+    #[arg(long, default_value = "")]
+    append: String,
     /// Build the card and stop.
     #[arg(long)]
     build_only: bool,
@@ -69,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     let card = card::prepare(&tree, &built, options.fresh)?;
-    emulate(options.machine.into(), &card)
+    emulate(options.machine.into(), &card, &options.append)
 }
 
 /// The root of the source tree, from where this tool was built.
@@ -78,7 +81,7 @@ fn tree() -> PathBuf {
     here.ancestors().nth(2).expect("tools/xtask lies two levels down").to_owned()
 }
 
-fn emulate(machine: Machine, card: &card::Card) -> Result<()> {
+fn emulate(machine: Machine, card: &card::Card, append: &str) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let pressed = Arc::clone(&stop);
     ctrlc::set_handler(move || pressed.store(true, Ordering::Relaxed))?;
@@ -91,7 +94,7 @@ fn emulate(machine: Machine, card: &card::Card) -> Result<()> {
         machine,
         card: card.path.clone(),
         forwards: forwards.clone(),
-        cmdline: String::new(),
+        cmdline: append.to_owned(),
         write_log: None,
     })?;
     let mut page = Some(Page { https: forwards[0].host, http: forwards[1].host, started });
