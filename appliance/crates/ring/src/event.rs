@@ -96,7 +96,7 @@ pub enum RingEvent {
         /// Whose.
         session: SessionId,
     },
-    /// The queue went over the cap: fan-out (request 0) is dropped until the
+    /// The queue went over the cap: fan-out (news with request 0) is dropped until the
     /// core sends a frame with a flush note.
     Overflowed {
         /// Whose.

@@ -74,7 +74,7 @@ impl RingHandle {
 
     /// Queues a frame for sessions; those that are gone are skipped. Waits while a ring's queue
     /// is full. With `flush_note` each session reports [`crate::RingEvent::Flushed`], the frame is
-    /// never dropped, and fan-out (request 0) behind it is taken again after an overflow.
+    /// never dropped, and fan-out (news with request 0) behind it is taken again after an overflow.
     pub fn send(&self, to: &[SessionId], frame: &SharedFrame, flush_note: bool) {
         if let [session] = to {
             self.send_to_ring(session.ring(), Targets::One(*session), frame, flush_note);

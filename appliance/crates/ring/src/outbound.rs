@@ -1,8 +1,8 @@
 //! What waits to be sent to one session, and the rules for a reader that is slow; pure.
 //!
-//! Over the cap fan-out (request 0) is dropped and the core hears `Overflowed` once; a frame with
-//! a flush note always passes and opens the queue for fan-out again, because the core sends one
-//! only where it covers what was dropped. `room_at` always passes too.
+//! Over the cap fan-out (news with request 0) is dropped and the core hears `Overflowed` once; a
+//! frame with a flush note always passes and opens the queue for fan-out again, because the core
+//! sends one only where it covers what was dropped. Answers and `room_at` always pass.
 
 use std::collections::VecDeque;
 
@@ -58,7 +58,7 @@ impl Outbound {
         flush_note: bool,
         caps: Caps,
     ) -> Offer {
-        let fan_out = frame.request() == 0 && !flush_note && !always_passes(frame.message());
+        let fan_out = frame.request() == 0 && !flush_note && is_news(frame.message());
         if fan_out && (self.overflowed || self.bytes >= caps.soft) {
             let first = !std::mem::replace(&mut self.overflowed, true);
             return if first { Offer::Overflowed } else { Offer::Dropped };
@@ -145,11 +145,16 @@ impl Item {
     }
 }
 
-/// Frames that are no fan-out though nobody asked for them: the first, the last, and the notes
-/// that stand for what was dropped.
-const fn always_passes(message: &ServerMessage) -> bool {
-    use ServerMessage::{Closing, Greeting, RoomAt};
-    matches!(message, Greeting(_) | Closing(_) | RoomAt(_))
+/// What a `sync` brings again. Answers are no news, whether the client numbered its request or
+/// not, nor are the first and last frame and the notes that stand for what was dropped.
+const fn is_news(message: &ServerMessage) -> bool {
+    use ServerMessage as M;
+    match message {
+        M::User(_) | M::Room(_) | M::RoomGone(_) | M::MemberChange(_) | M::Message(_) => true,
+        M::ReadMark(_) | M::CaughtUp(_) => true,
+        M::Greeting(_) | M::Welcome(_) | M::Ack(_) | M::Refused(_) | M::AlreadyApplied(_) => false,
+        M::Error(_) | M::RoomAt(_) | M::HistoryPage(_) | M::Pong(_) | M::Closing(_) => false,
+    }
 }
 
 #[cfg(test)]
@@ -165,7 +170,7 @@ mod tests {
     }
 
     fn reply() -> SharedFrame {
-        SharedFrame::new(Pong { time_ms: TimeMs(1) }, 1)
+        SharedFrame::new(Pong { time_ms: TimeMs(1) }, 0)
     }
 
     fn room_at() -> SharedFrame {

@@ -16,7 +16,7 @@ fn a_thousand_connections_talk_and_all_get_one_announcement() {
         let (client, session) = rig.adopt(protocol);
         clients.insert(session, (client, protocol));
     }
-    assert_eq!(rig.handle.stats().connections, 1_000);
+    until("the counter", || rig.handle.stats().connections == 1_000);
     let rings: Vec<_> = clients.keys().map(|session| session.ring()).collect();
     assert_eq!(rings.iter().filter(|ring| **ring == 0).count(), 500, "shared evenly");
     for (client, protocol) in clients.values_mut() {
