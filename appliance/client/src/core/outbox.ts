@@ -151,7 +151,7 @@ export function trouble(outbox: Outbox, request: number, error: WireError, nowMs
   const entry = outbox.entries.find((other) => other.request === request && request !== 0);
   if (!entry) return false;
   if (error.reason === "gap") return expectAgain(outbox, error.expected ?? entry.counter), true;
-  if (error.reason === "conflict") return conflict(entry), true;
+  if (error.reason === "conflict") return conflict(outbox, entry), true;
   const { counter } = entry;
   if (PASSING.has(error.reason)) {
     outbox.trouble = error.reason;
@@ -164,9 +164,10 @@ export function trouble(outbox: Outbox, request: number, error: WireError, nowMs
   return true;
 }
 
-/** The number belongs to another command: this one was never done and takes a new number. */
-function conflict(entry: Entry): void {
-  Object.assign(entry, { counter: 0, request: 0 });
+/** Somebody else numbers as this device: this command was never done; register anew, then send it. */
+function conflict(outbox: Outbox, entry: Entry): void {
+  Object.assign(entry, { counter: 0, request: 0, tried: false });
+  outbox.behind = true;
 }
 
 /** Frames from `counter` on count as not sent; late answers to them no longer match. */
