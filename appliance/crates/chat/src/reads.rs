@@ -160,7 +160,13 @@ impl Chat {
         if self.stretch_below(user, room, ask.first.next()).is_none() {
             return self.no_such_room(id, ask.request);
         }
-        let bottom = cut(&mut messages).unwrap_or(ask.first);
+        let newest = messages.last().map_or(ask.first, |message| message.seq);
+        let cut_at = cut(&mut messages);
+        let bottom = cut_at.unwrap_or(ask.first);
+        // Holes below the cut are counted by the page that has them.
+        let kept = newest.0 + 1 - bottom.0 - messages.len() as u64;
+        let damaged =
+            if cut_at.is_some() { u32::try_from(kept).unwrap_or(damaged) } else { damaged };
         let before = self.stretch_below(user, room, bottom).map(|_| bottom);
         let page = HistoryPage { room, messages, damaged, before };
         self.reply(id, ask.request, page.into());
