@@ -9,6 +9,7 @@ use chat::Entry;
 use log::{Batch, Log, LogError, RealDisk, Shelf};
 
 use crate::exit;
+use crate::limits::KEPT_BACK_BYTES;
 use crate::link::Link;
 use crate::positions::Positions;
 use crate::records::to_record;
@@ -94,11 +95,12 @@ impl DiskThread {
     }
 }
 
-/// What the core may still log. In the reserve nothing is left for messages.
+/// What the core may still log. In the reserve nothing is left for messages: just what the core
+/// keeps back for sign-ins and deletes.
 pub(crate) fn room(shelf: &Shelf, room_bytes: u64) -> u64 {
     match (shelf.card_full(), shelf.reserve_ready()) {
         (false, _) => ROOM_ENOUGH,
-        (true, 0) => 0,
+        (true, 0) => room_bytes.min(KEPT_BACK_BYTES),
         (true, _) => room_bytes,
     }
 }

@@ -38,6 +38,10 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(3);
 /// Stack of an ordinary thread in bytes; nothing here recurses.
 pub(crate) const STACK_BYTES: usize = 512 * 1024;
 
+/// Bytes of log that the core keeps back from messages, so that signing in, deleting and managing
+/// accounts work on a full card.
+pub(crate) const KEPT_BACK_BYTES: u64 = 1024 * 1024;
+
 /// Free bytes below which the box says that its card is nearly full.
 pub(crate) const CARD_LOW_BYTES: u64 = 64 * 1024 * 1024;
 

@@ -34,7 +34,7 @@ use crate::disk::DiskThread;
 use crate::health::Status;
 use crate::history::Pages;
 use crate::index::IndexThread;
-use crate::limits::{DISK_QUEUE, STACK_BYTES};
+use crate::limits::{DISK_QUEUE, KEPT_BACK_BYTES, STACK_BYTES};
 use crate::link::{Link, link};
 use crate::recover::{self, Outcome, Recovered, Wish};
 use crate::web_core::WebCore;
@@ -120,6 +120,7 @@ fn wish(args: &Args, budget: &Budget) -> Wish {
     let shares = Shares {
         sessions_max: budget.sessions_max(),
         hot_bytes_max: bytes(budget.hot_messages),
+        log_reserve_bytes: KEPT_BACK_BYTES,
         ..Shares::default()
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
