@@ -28,7 +28,7 @@ use crate::mounts::{self, BootFiles};
 use crate::rawdisk::RawDisk;
 use crate::slotarea::SlotStore;
 use crate::watchdog::Watchdog;
-use crate::{data, modules, smallfile, sysctl};
+use crate::{cgroup, data, modules, smallfile, sysctl};
 
 /// Host name without a provisioning file that says otherwise.
 const HOST_NAME: &str = "linnet";
@@ -67,6 +67,9 @@ pub(crate) fn boot(logs: &Logs) -> Booted {
     let clock_set = steps.set_clock(&release);
     let (claim, welcome) = steps.welcome(&files, disk.as_ref(), slots.as_ref(), &release, rescue);
     let welcome = Welcome { boot_nonce: cmdline.health_nonce.clone(), ..welcome };
+    if let Err(error) = cgroup::make(welcome.facts.memory_bytes) {
+        logs.say(&format!("linnetd runs without a memory fence: {error}."));
+    }
     let Steps { led, watchdog, .. } = steps;
     Booted { cmdline, led, watchdog, disk, slots, verdict, claim, welcome, clock_set }
 }

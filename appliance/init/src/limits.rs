@@ -97,6 +97,15 @@ pub(crate) const PARTITION_ALIGN_SECTORS: u64 = 2_048;
 /// one block group of small change unused.
 pub(crate) const GROW_BYTES_MIN: u64 = 16 << 20;
 
+/// Share of the memory from which the kernel takes page cache back from `linnetd`, in percent. Its
+/// budget is half of the memory; the rest up to here is cache of its own files.
+pub(crate) const FENCE_SOFT_PERCENT: u64 = 75;
+
+/// Share of the memory beyond which the kernel ends `linnetd`, in percent: kernel, init and the
+/// network child need about 80 MB on the smallest board (1 GB).
+pub(crate) const FENCE_HARD_PERCENT: u64 = 85;
+
+const _: () = assert!(FENCE_SOFT_PERCENT < FENCE_HARD_PERCENT && FENCE_HARD_PERCENT < 100);
 const _: () = assert!(NO_PROGRESS_MS > 3 * SILENT_KILL_MS);
 const _: () = assert!(STORAGE_SILENT_MS > 3 * STORAGE_PROBE_MS);
 const _: () = assert!(RESTART_MS_MIN < RESTART_MS_MAX && RESTART_MS_MAX < STABLE_MS);

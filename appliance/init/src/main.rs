@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 mod boot;
+mod cgroup;
 mod claim;
 mod clock;
 mod cmdline;

@@ -18,7 +18,7 @@ use crate::mounts::{DATA_LINNET, RUN_NET};
 use crate::status;
 use crate::supervise::{Program, Service};
 use crate::watchdog::Vigil;
-use crate::{power, storage};
+use crate::{cgroup, power, storage};
 
 const LINNETD: &str = "/usr/bin/linnetd";
 
@@ -125,6 +125,7 @@ impl Running {
         self.linnetd.start_if_due(now_ms, &self.logs);
         if self.linnetd.starts() != starts {
             self.heard_at_ms = now_ms;
+            self.fence_in();
         }
         self.kill_silent(now_ms);
         self.feed(now_ms);
@@ -135,6 +136,13 @@ impl Running {
         self.facts.failed =
             self.booted.welcome.rescue.is_some() || self.linnetd.backoff().is_failing();
         self.booted.led.show(status::choose(&self.facts));
+    }
+
+    /// The kernel's memory fence; where there is none the boot has said so.
+    fn fence_in(&self) {
+        if let Some((pid, _)) = self.linnetd.running() {
+            let _ = cgroup::enter(pid);
+        }
     }
 
     fn kill_silent(&mut self, now_ms: u64) {

@@ -1,6 +1,6 @@
-//! The claim proof of `linnet claim`: both sides show that they know the claim token without sending
-//! it, bound to the box's CA and to this one TLS connection, so that nobody in the middle can use
-//! what they see. The key is the token's SHA-256: all that the box itself holds. Pure.
+//! The claim proof of `linnet claim`: both sides show that they know the claim token without
+//! sending it, bound to the box's CA and to this one TLS connection, so that nobody in the middle
+//! can use what they see. The key is the token's SHA-256: all that the box itself holds. Pure.
 
 use std::fmt;
 
