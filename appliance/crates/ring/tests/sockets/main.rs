@@ -3,6 +3,7 @@
 //! Where the kernel refuses io_uring every test says so and is skipped.
 #![allow(clippy::unwrap_used, reason = "a test's unwrap is an assertion")]
 
+mod churn;
 mod closing;
 mod hostile;
 mod load;
