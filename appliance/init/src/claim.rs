@@ -6,7 +6,7 @@ use update::control::ClaimOffer;
 use update::provision::{self, Provisioning};
 use update::slots::SlotArea;
 
-use crate::logs::Logs;
+use crate::logs::{self, Logs};
 
 /// What the provisioning file gave.
 #[derive(Debug, Default)]
@@ -65,7 +65,7 @@ impl Offer {
     /// the log, which others can read.
     pub(crate) fn show(&mut self, logs: &Logs) {
         if let Some(token) = self.console_token.take() {
-            println!("linnet-init: claim token of this boot: {}", token.text());
+            logs::console(&format!("linnet-init: claim token of this boot: {}", token.text()));
             logs.say(
                 "The box has no owner and its card no unused claim token; \
                  a token for this boot was shown on the console.",

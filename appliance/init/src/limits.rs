@@ -59,6 +59,9 @@ pub(crate) const DISK_WAIT_MS: u64 = 15_000;
 /// Time between the request to stop and the kill, in milliseconds: one checkpoint on a slow card.
 pub(crate) const STOP_GRACE_MS: u64 = 10_000;
 
+/// Lines a second that one service may put on the console; the ring gets all.
+pub(crate) const CONSOLE_LINES_PER_SECOND: u32 = 40;
+
 /// Log lines kept in memory.
 pub(crate) const LOG_RING_LINES: usize = 1_000;
 

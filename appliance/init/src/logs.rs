@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use update::limits::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX};
 
-use crate::limits::LOG_RING_LINES;
+use crate::clock::boot_ms;
+use crate::limits::{CONSOLE_LINES_PER_SECOND, LOG_RING_LINES};
 
 /// Survives a warm reset where the kernel keeps ramoops.
 const PSTORE: &str = "/dev/pmsg0";
@@ -40,8 +41,12 @@ impl Logs {
     /// One line of `who`.
     pub(crate) fn line(&self, who: &str, text: &str) {
         let line = format!("{who}: {}", clean(text));
-        // A console that went away must not stop pid 1.
-        let _ = writeln!(std::io::stdout(), "{line}");
+        console(&line);
+        self.keep(line);
+    }
+
+    /// Into pstore and ring only.
+    fn keep(&self, line: String) {
         let mut inner = self.lock();
         if let Some(pstore) = &mut inner.pstore {
             let _ = writeln!(pstore, "{line}");
@@ -63,14 +68,43 @@ impl Logs {
     pub(crate) fn copy(&self, who: &str, from: impl Read) {
         let mut reader = BufReader::new(from);
         let mut bytes = Vec::new();
+        let mut allowance = Allowance::default();
         while let Ok(true) = read_line(&mut reader, &mut bytes) {
-            self.line(who, &String::from_utf8_lossy(&bytes));
+            let line = format!("{who}: {}", clean(&String::from_utf8_lossy(&bytes)));
+            if allowance.takes(boot_ms()) {
+                console(&line);
+            }
+            self.keep(line);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // The ring is whole after every statement, so a poisoned lock harms nothing.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes a line to the console and nowhere else. One that went away must not stop pid 1.
+pub(crate) fn console(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// How many lines of one service may still go to the console in this second. A serial line takes
+/// 11 KB/s; a service that says more would wait for it, and everybody who chats with it.
+#[derive(Debug, Default)]
+struct Allowance {
+    second: u64,
+    used: u32,
+}
+
+impl Allowance {
+    fn takes(&mut self, now_ms: u64) -> bool {
+        let second = now_ms / 1_000;
+        if second != self.second {
+            *self = Self { second, used: 0 };
+        }
+        self.used = self.used.saturating_add(1);
+        self.used <= CONSOLE_LINES_PER_SECOND
     }
 }
 
@@ -125,6 +159,17 @@ mod tests {
         let last = LOG_RING_LINES + 4;
         assert_eq!(logs.tail(2), [format!("t: {}", last - 1), format!("t: {last}")]);
         assert_eq!(logs.tail(usize::MAX).len(), LOG_LINES_MAX);
+    }
+
+    #[test]
+    fn flood_of_a_service_reaches_the_ring_but_not_the_console() {
+        let mut allowance = Allowance::default();
+        let taken = (0..1_000).filter(|_| allowance.takes(5_000)).count();
+        assert_eq!(taken, CONSOLE_LINES_PER_SECOND as usize);
+        assert!(allowance.takes(6_000));
+        let logs = Logs::default();
+        logs.copy("t", "line\n".repeat(200).as_bytes());
+        assert_eq!(logs.tail(usize::MAX).len(), 200);
     }
 
     #[test]

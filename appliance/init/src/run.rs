@@ -133,8 +133,7 @@ impl Running {
             self.persisted_at_ms = now_ms;
             self.persist_clock();
         }
-        self.facts.failed =
-            self.booted.welcome.rescue.is_some() || self.linnetd.backoff().is_failing();
+        self.facts.failed = self.booted.welcome.rescue.is_some() || self.linnetd.is_failing();
         self.booted.led.show(status::choose(&self.facts));
     }
 
@@ -247,7 +246,7 @@ impl Running {
         self.facts.healthy = health.ok;
         self.facts.claimed = health.claimed;
         if health.ok {
-            self.linnetd.backoff().on_well();
+            self.linnetd.on_well(now);
             self.say_running(health, now);
         }
         if health.ok && !health.claimed {

@@ -8,7 +8,7 @@ use rustix::system::{RebootCommand, reboot};
 use crate::clock::boot_ms;
 use crate::events::Ending;
 use crate::limits::STOP_GRACE_MS;
-use crate::logs::Logs;
+use crate::logs::{self, Logs};
 use crate::mounts;
 use crate::run::Running;
 
@@ -35,7 +35,7 @@ pub(crate) fn end(ending: Ending, running: &mut Running, logs: &Logs) {
         Ending::Reboot => (RebootCommand::Restart, "linnet-init: restarting"),
         Ending::PowerOff => (RebootCommand::PowerOff, "linnet-init: powering off"),
     };
-    println!("{done}");
+    logs::console(done);
     if let Err(error) = reboot(command) {
         logs.say(&format!("The kernel refused to stop: {error}. Pull the plug; all is stored."));
     }

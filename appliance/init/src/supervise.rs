@@ -32,9 +32,12 @@ impl Backoff {
         self.failures >= FAILURES_SHOWN
     }
 
-    /// It said that it is well: what came before is over.
-    pub(crate) fn on_well(&mut self) {
-        self.failures = 0;
+    /// It is well after `runs_ms`. Only a stable one is forgiven: some fail a moment after they
+    /// were well, over and over.
+    pub(crate) fn on_well(&mut self, runs_ms: u64) {
+        if runs_ms >= STABLE_MS {
+            self.failures = 0;
+        }
     }
 }
 
@@ -170,9 +173,16 @@ impl Service {
         self.starts
     }
 
-    /// Its back-off, for what it says about the service.
-    pub(crate) fn backoff(&mut self) -> &mut Backoff {
-        &mut self.backoff
+    /// It said that it is well.
+    pub(crate) fn on_well(&mut self, now_ms: u64) {
+        if let State::Running { since_ms, .. } = self.state {
+            self.backoff.on_well(now_ms.saturating_sub(since_ms));
+        }
+    }
+
+    /// Whether it fails so often that the owner should know.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.backoff.is_failing()
     }
 
     fn wait(&mut self, now_ms: u64, ran_ms: u64) -> u64 {
@@ -261,7 +271,9 @@ mod tests {
         assert_eq!(backoff.on_exit(STABLE_MS), RESTART_MS_MIN);
         assert!(!backoff.is_failing());
         fail(&mut backoff);
-        backoff.on_well();
+        backoff.on_well(STABLE_MS - 1);
+        assert!(backoff.is_failing(), "well for a moment is not enough");
+        backoff.on_well(STABLE_MS);
         assert!(!backoff.is_failing());
     }
 
