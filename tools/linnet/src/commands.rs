@@ -18,8 +18,8 @@ use linnet::profile::Profiles;
 
 /// Owns and uses a Linnet box from the command line.
 ///
-/// Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 the box can't be reached, 4 the box refused, 5 the
-/// other side is not the box it should be, 6 something was not delivered.
+/// Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 the box can't be reached, 4 the box refused,
+/// 5 the other side is not the box it should be, 6 something was not delivered.
 #[derive(Parser)]
 #[command(version, about)]
 pub(crate) struct Arguments {

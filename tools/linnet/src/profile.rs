@@ -1,5 +1,5 @@
-//! What this computer knows of a box: `~/.config/linnet/<box>.json` with the pinned CA and the device token,
-//! beside it the outbox. Files are for their owner alone and replaced whole.
+//! What this computer knows of a box: `~/.config/linnet/<box>.json` with the pinned CA and the
+//! device token, beside it the outbox. Files are for their owner alone and replaced whole.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -223,8 +223,8 @@ impl Profiles {
         Ok(load(&self.path(profile, "outbox"))?.unwrap_or_default())
     }
 
-    /// Stores the outbox; an empty one needs no file. Not synced: the server's counter is the truth after a
-    /// crash of this computer.
+    /// Stores the outbox; an empty one needs no file. Not synced: the server's counter is the truth
+    /// after a crash of this computer.
     ///
     /// # Errors
     /// See [`ProfileError`].

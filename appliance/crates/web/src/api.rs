@@ -1,5 +1,5 @@
-//! REST: JSON in, JSON out; errors as `errors` writes them. Routes and body shapes stand here and in
-//! the modules below; every body is bounded and every unknown field refused.
+//! REST: JSON in, JSON out; errors as `errors` writes them. Routes and body shapes stand here and
+//! in the modules below; every body is bounded and every unknown field refused.
 
 mod account;
 mod backup;

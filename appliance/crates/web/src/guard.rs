@@ -1,7 +1,8 @@
 //! Checks every request passes before anything looks at it: Host, Origin, no secret in the query.
 //!
-//! Host: a page of another name that resolves to the box (DNS rebinding) must not reach it. Origin: a page
-//! of another site must not speak for a signed-in person. Query: it ends up in histories and logs. Pure.
+//! Host: a page of another name that resolves to the box (DNS rebinding) must not reach it. Origin:
+//! a page of another site must not speak for a signed-in person. Query: it ends up in histories and
+//! logs. Pure.
 
 use std::net::IpAddr;
 
@@ -44,7 +45,11 @@ pub(crate) fn host_of<B>(request: &Request<B>) -> Result<Authority, ApiError> {
     };
     let host = Authority::try_from(host.as_bytes());
     let host = host.map_err(|_| ApiError::bad("host", "the Host header is not a host"))?;
-    if host.as_str().contains('@') || request.uri().authority().is_some_and(|it| *it != host) {
+    let odd_port = host.port_u16().is_none() && host.as_str().len() > host.host().len();
+    if odd_port
+        || host.as_str().contains('@')
+        || request.uri().authority().is_some_and(|it| *it != host)
+    {
         let text = "the Host header does not agree with the address asked for";
         return Err(ApiError::bad("host", text));
     }
@@ -137,6 +142,9 @@ mod tests {
             "8.8.8.8",
             "xlinnet.local",
             "x@linnet.local",
+            "linnet.local:",
+            "linnet.local:99999",
+            "linnet.local:1;script-src",
             "",
         ] {
             assert_eq!(verdict("GET", "/", &[("host", host)]), Err("host"), "{host}");

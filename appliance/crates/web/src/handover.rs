@@ -22,8 +22,8 @@ pub enum Protocol {
 ///
 /// Everything sent so far (the 101, TLS tickets) is flushed. Three places may hold input: first
 /// `plaintext`, then rustls' deframer (undecrypted, maybe a partial record), then the socket. So
-/// the new owner parses `plaintext`, calls `tls.process_new_packets()`, reads `tls.reader()`, and only
-/// then arms a receive.
+/// the new owner parses `plaintext`, calls `tls.process_new_packets()`, reads `tls.reader()`, and
+/// only then arms a receive.
 pub struct Handover {
     /// The socket.
     pub stream: TcpStream,

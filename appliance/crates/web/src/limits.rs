@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Connections in TLS handshake or HTTP at once, all listeners together: about 60 KB each.
 pub const CONNECTIONS_MAX: usize = 256;
 
-/// Share of [`CONNECTIONS_MAX`] that one address may hold: a browser opens six, a class room behind one
-/// router shares an address.
+/// Share of [`CONNECTIONS_MAX`] that one address may hold: a browser opens six, a class room behind
+/// one router shares an address.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 96;
 
 /// A TLS handshake on a slow link takes two seconds; the rest is patience.
@@ -63,7 +63,8 @@ pub const LEAF_DAYS_MAX: i64 = 397;
 /// A leaf is re-issued when fewer days are left.
 pub const LEAF_DAYS_LEFT_MIN: i64 = 30;
 
-/// A leaf is back-dated to the clock floor but by no more than this, so that most of its days lie ahead.
+/// A leaf is back-dated to the clock floor but by no more than this, so that most of its days lie
+/// ahead.
 pub const LEAF_BACKDATE_DAYS_MAX: i64 = 90;
 
 /// Validity of the CA: outlives the board.

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Method, header};
 
 use crate::app::App;
 use crate::errors::ApiError;
@@ -52,9 +52,13 @@ pub(crate) async fn style() -> impl IntoResponse {
     (headers, include_str!("pages/trust.css"))
 }
 
-/// The query is dropped: nothing behind the plain port reads one. A fragment never leaves the browser
-/// and survives the redirect.
+/// The query is dropped: nothing behind the plain port reads one. A fragment never leaves the
+/// browser and survives the redirect.
 async fn to_https(State(app): State<Arc<App>>, request: Request) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let text = "this port is not encrypted; send it to the https:// address instead";
+        return ApiError::forbidden("not_encrypted", text).into_response();
+    }
     match secure_origin(&app, &request) {
         Ok(origin) => {
             let path = request.uri().path();

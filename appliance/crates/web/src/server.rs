@@ -220,7 +220,8 @@ async fn accept(listener: TcpListener, door: Door, app: Arc<App>, places: Arc<Pl
     }
 }
 
-/// Bounded places for connections: in all, and per address, so that one address can't take them all.
+/// Bounded places for connections: in all, and per address, so that one address can't take them
+/// all.
 struct Places {
     all: Arc<Semaphore>,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,

@@ -1,4 +1,5 @@
-//! The built web client: files from a table in the program, with caching that never shows an old one.
+//! The built web client: files from a table in the program, with caching that never shows an old
+//! one.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The box's own certificate authority and the certificate it serves with.
 //!
 //! The CA is made once, with critical name constraints, and never replaced silently: a damaged file
-//! is an error that says what to do. The leaf is re-issued whenever names, addresses or the clock ask
-//! for it. [`Trust`] is opened by the server's start and shared with its accept loops.
+//! is an error that says what to do. The leaf is re-issued whenever names, addresses or the clock
+//! ask for it. [`Trust`] is opened by the server's start and shared with its accept loops.
 
 mod files;
 mod issue;

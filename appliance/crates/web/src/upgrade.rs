@@ -1,6 +1,7 @@
 //! The WebSocket handshake (RFC 6455, 4.2) and the way of every established session out of tokio.
 //!
-//! `guard` has checked Host, Origin and query before. Extensions are never negotiated, so no compression.
+//! `guard` has checked Host, Origin and query before. Extensions are never negotiated, so no
+//! compression.
 
 use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;

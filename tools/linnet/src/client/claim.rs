@@ -1,5 +1,5 @@
-//! Becoming the first owner, and signing in. The claim token is proven and never sent; the password goes
-//! out only after the box proved that it knows the token, or over a pinned connection.
+//! Becoming the first owner, and signing in. The claim token is proven and never sent; the password
+//! goes out only after the box proved that it knows the token, or over a pinned connection.
 
 use serde::{Deserialize, Serialize};
 use update::claim::ClaimToken;

@@ -1,8 +1,8 @@
 //! Commands that are not yet known to be done. Pure.
 //!
-//! The rule that nothing is lost or doubled: a command keeps its number from the first time it is sent
-//! until it is settled; the server's `Welcome.last_counter` is the truth about all numbers. Whoever stores
-//! an outbox stores it after [`Outbox::next_to_send`] and before the bytes leave.
+//! The rule that nothing is lost or doubled: a command keeps its number from the first time it is
+//! sent until it is settled; the server's `Welcome.last_counter` is the truth about all numbers.
+//! Whoever stores an outbox stores it after [`Outbox::next_to_send`] and before the bytes leave.
 
 use std::collections::VecDeque;
 
@@ -133,8 +133,8 @@ impl Outbox {
         &self.pending
     }
 
-    /// A connection begins: `last` is the highest number the server accepted. What it accepted keeps its
-    /// number and is asked for again; everything else is numbered on from there.
+    /// A connection begins: `last` is the highest number the server accepted. What it accepted
+    /// keeps its number and is asked for again; everything else is numbered on from there.
     pub fn welcomed(&mut self, last: Counter) {
         self.last = last;
         self.in_flight = 0;

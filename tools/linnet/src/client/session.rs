@@ -79,8 +79,8 @@ impl Session {
         }
     }
 
-    /// Sends one message; returns its request number, which the answer repeats. Reads meanwhile, so two
-    /// sides with full buffers never wait for each other.
+    /// Sends one message; returns its request number, which the answer repeats. Reads meanwhile, so
+    /// two sides with full buffers never wait for each other.
     ///
     /// # Errors
     /// A broken connection.

@@ -207,3 +207,76 @@ fn valid_time(error: &Error) -> Option<UnixTime> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+
+    struct Authority {
+        der: CertificateDer<'static>,
+        issuer: Issuer<'static, KeyPair>,
+    }
+
+    fn authority() -> Authority {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let key = KeyPair::generate().unwrap();
+        let der = params.self_signed(&key).unwrap().der().clone();
+        let issuer = Issuer::new(params, key);
+        Authority { der, issuer }
+    }
+
+    fn leaf(authority: &Authority, years: std::ops::Range<i32>) -> CertificateDer<'static> {
+        let names = vec![NAME_OF_EVERY_BOX.to_owned()];
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = date_time_ymd(years.start, 1, 1);
+        params.not_after = date_time_ymd(years.end, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let leaf = params.signed_by(&key, &authority.issuer).unwrap();
+        leaf.der().clone()
+    }
+
+    fn verify(
+        pinned: Option<&Authority>,
+        leaf: &CertificateDer<'_>,
+        presented: &Authority,
+    ) -> Result<ServerCertVerified, Error> {
+        let verifier = BoxVerifier {
+            pinned: pinned.map(|authority| authority.der.clone()),
+            provider: Arc::new(ring::default_provider()),
+        };
+        let name = ServerName::try_from(NAME_OF_EVERY_BOX).unwrap();
+        let others = [presented.der.clone()];
+        // 2026-01-15
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_768_435_200));
+        verifier.verify_server_cert(leaf, &others, &name, &[], now)
+    }
+
+    #[test]
+    fn only_the_pinned_ca_counts_whatever_is_presented() {
+        let (own, other) = (authority(), authority());
+        let (good, foreign) = (leaf(&own, 2025..2027), leaf(&other, 2025..2027));
+        assert!(verify(Some(&own), &good, &own).is_ok());
+        assert!(verify(Some(&own), &good, &other).is_ok());
+        assert!(verify(Some(&own), &foreign, &other).is_err());
+        assert!(verify(Some(&own), &foreign, &own).is_err());
+    }
+
+    #[test]
+    fn at_first_contact_the_chain_must_fit_together() {
+        let (own, other) = (authority(), authority());
+        let good = leaf(&own, 2025..2027);
+        assert!(verify(None, &good, &own).is_ok());
+        assert!(verify(None, &good, &other).is_err());
+    }
+
+    #[test]
+    fn a_wrong_clock_on_either_side_locks_nobody_out_and_lets_nobody_in() {
+        let (own, other) = (authority(), authority());
+        for years in [2019..2020, 2031..2032] {
+            assert!(verify(Some(&own), &leaf(&own, years.clone()), &own).is_ok(), "{years:?}");
+            assert!(verify(Some(&own), &leaf(&other, years), &own).is_err());
+        }
+    }
+}

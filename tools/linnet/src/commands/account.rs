@@ -120,8 +120,9 @@ pub(crate) async fn logout(profiles: &Profiles, which: Option<&str>) -> Result<(
     let signed_out =
         http.post::<Done>("/api/logout", Some(&profile.token), &serde_json::json!({})).await;
     match signed_out {
+        Ok(Done {}) => {}
         Err(ClientError::Refused(refusal)) if refusal.reason == "bad_token" => {}
-        other => drop(other?),
+        Err(error) => return Err(error.into()),
     }
     profiles.forget(&profile)?;
     println!("signed out of {}", profile.host);

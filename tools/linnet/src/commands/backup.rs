@@ -1,5 +1,5 @@
-//! `linnet backup FILE`: everything on the box, checked against the box's checksum twice: as it came in, and as
-//! it lies on the disk. The file appears under its name only when both fit.
+//! `linnet backup FILE`: everything on the box, checked against the box's checksum twice: as it
+//! came in, and as it lies on the disk. The file appears under its name only when both fit.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -65,7 +65,8 @@ async fn save(profile: &Profile, part: &Path, file: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// Writes the stream to `part`; its hash, equal to the one that the box names at the end, and length.
+/// Writes the stream to `part`; its hash, equal to the one that the box names at the end, and
+/// length.
 async fn receive(response: Response<Incoming>, part: &Path) -> Result<([u8; 32], u64)> {
     let total = response.headers().get("x-linnet-bytes");
     let bar = progress(total.and_then(|total| total.to_str().ok()?.parse().ok()))?;

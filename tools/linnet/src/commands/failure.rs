@@ -21,6 +21,12 @@ pub(crate) enum Undelivered {
 #[error("the box needs its owner, see above")]
 pub(crate) struct Unwell;
 
+/// Whether the reader of stdout went away.
+pub(crate) fn is_closed_pipe(error: &Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 pub(crate) fn exit_code(error: &Error) -> ExitCode {
     if error.is::<Undelivered>() {
         return ExitCode::from(6);

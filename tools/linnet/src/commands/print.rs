@@ -46,8 +46,8 @@ pub(crate) fn line(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The text without control characters but line ends and tabs, so that no message can move the cursor or
-/// retitle the window.
+/// The text without control characters but line ends and tabs, so that no message can move the
+/// cursor or retitle the window.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     let odd = |c: char| c.is_control() && c != '\n' && c != '\t';
     if text.contains(odd) { Cow::Owned(text.replace(odd, "\u{fffd}")) } else { Cow::Borrowed(text) }

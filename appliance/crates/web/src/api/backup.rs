@@ -1,6 +1,7 @@
 //! `GET /api/backup`: the owner's copy of everything, streamed, with its SHA-256 as a trailer.
 //!
-//! The trailer comes only after the whole file, so a cut or broken stream is never taken for a backup.
+//! The trailer comes only after the whole file, so a cut or broken stream is never taken for a
+//! backup.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The first owner: a browser sends the token, `linnet claim` proves it in two steps.
 //!
-//! Wrong tries count per address; the tenth is told to wait. An address that waits is refused whatever it
-//! shows, others are not touched.
+//! Wrong tries count per address; the tenth is told to wait. An address that waits is refused
+//! whatever it shows, others are not touched.
 
 use std::sync::Arc;
 

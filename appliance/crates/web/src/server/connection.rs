@@ -144,8 +144,10 @@ async fn answer(
     app: &App,
     peer: Peer,
 ) -> Response {
-    let host = guard::host_of(&request).ok();
-    let mut response = match guard::check(&request, &app.network()) {
+    let checked = guard::check(&request, &app.network());
+    // Only a checked host is repeated in a header.
+    let host = checked.is_ok().then(|| guard::host_of(&request).ok()).flatten();
+    let mut response = match checked {
         Ok(()) => {
             request.extensions_mut().insert(peer);
             let answered = router.call(request.map(Body::new)).await;

@@ -1,5 +1,5 @@
-//! The whole server over real sockets: a rustls client that trusts only the box's CA, and a core kept in
-//! memory.
+//! The whole server over real sockets: a rustls client that trusts only the box's CA, and a core
+//! kept in memory.
 
 mod claiming;
 mod fake;

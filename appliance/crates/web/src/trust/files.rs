@@ -1,7 +1,7 @@
 //! `DATA/tls`: ca.key, ca.crt, leaf.key, leaf.crt, all PEM and readable by linnetd alone.
 //!
-//! The folder appears whole (written beside, then renamed), so a power cut on the first start leaves
-//! either no CA or a complete one. Files inside are replaced by rename.
+//! The folder appears whole (written beside, then renamed), so a power cut on the first start
+//! leaves either no CA or a complete one. Files inside are replaced by rename.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};

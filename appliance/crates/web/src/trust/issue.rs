@@ -188,8 +188,8 @@ fn leaf_params(
     Ok(params)
 }
 
-/// The clock floor, as the box's own clock may be ahead of its clients'; bounded so that most of the
-/// validity lies ahead.
+/// The clock floor, as the box's own clock may be ahead of its clients'; bounded so that most of
+/// the validity lies ahead.
 fn not_before(now: TimeMs, floor: TimeMs) -> OffsetDateTime {
     let now = date(now);
     let earliest = now - Duration::days(LEAF_BACKDATE_DAYS_MAX);

@@ -1,3 +1,5 @@
+//! A real validator judges what the CA signs; damaged files never lead to a new CA.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;

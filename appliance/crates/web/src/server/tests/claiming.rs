@@ -1,3 +1,5 @@
+//! Becoming the first owner, by token and by proof.
+
 use update::claim::{ClaimToken, TokenHash};
 use update::hex;
 use update::proof::{Proof, Transcript};

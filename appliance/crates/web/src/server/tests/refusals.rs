@@ -1,9 +1,12 @@
+//! What is refused, and what every answer carries.
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
 use super::support::{PASSWORD, Running, claim_body, request, run, token};
 use crate::app::lock;
+use crate::limits::CONNECTIONS_PER_ADDRESS_MAX;
 
 fn upgrade(
     path: &str,
@@ -118,6 +121,35 @@ fn the_plain_port_redirects_explains_trust_and_serves_the_ca() {
     assert!(get("/ca.crt", "linnet.local").contains("application/x-x509-ca-cert"));
     assert!(get("/", "evil.example").starts_with("HTTP/1.1 421"));
     assert!(get("/api/facts", "linnet.local").starts_with("HTTP/1.1 307"));
+    let post = "POST /api/login HTTP/1.1\r\nhost: linnet.local\r\nconnection: close\r\n\
+                content-length: 2\r\n\r\n{}";
+    assert!(plain(&running, post).starts_with("HTTP/1.1 403"));
+}
+
+#[test]
+fn one_address_can_not_take_all_connections() {
+    let running = Running::start();
+    let http = running.web.addresses().http.unwrap();
+    let mut held: Vec<TcpStream> =
+        (0..CONNECTIONS_PER_ADDRESS_MAX).map(|_| TcpStream::connect(http).unwrap()).collect();
+    let head = b"GET /trust HTTP/1.1\r\nhost: linnet.local\r\n\r\n";
+    let answered = |socket: &mut TcpStream| {
+        let mut byte = [0];
+        let written = socket.write_all(head);
+        written.is_ok() && matches!(socket.read(&mut byte), Ok(1))
+    };
+    // The last of them is served, so all of them were accepted.
+    assert!(answered(held.last_mut().unwrap()));
+    assert!(!answered(&mut TcpStream::connect(http).unwrap()));
+    run(async {
+        let mut other = running.client_from("127.0.0.9").await;
+        assert_eq!(other.get("/api/facts", "").await.status, 200);
+    });
+    drop(held);
+    let back = std::time::Instant::now();
+    while !answered(&mut TcpStream::connect(http).unwrap()) {
+        assert!(back.elapsed().as_secs() < 10, "places are not given back");
+    }
 }
 
 #[test]
@@ -153,7 +185,8 @@ fn no_secret_reaches_the_log() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    // The server's thread is another one, so only a global subscriber sees it; no other test sets one.
+    // The server's thread is another one, so only a global subscriber sees it; no other test sets
+    // one.
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let running = Running::start();
     let device_token = run(async {

@@ -1,3 +1,5 @@
+//! Accounts, devices, health, backups and the web client.
+
 use sha2::{Digest, Sha256};
 
 use super::support::{PASSWORD, Running, request, run};

@@ -1,3 +1,5 @@
+//! The hand-over: no byte lost, and sessions outlive the web thread.
+
 use std::io::{Read, Write};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
