@@ -27,6 +27,10 @@ impl State {
         self.tokens.remove(&gone.token_hash);
         if let Some(devices) = self.devices_of.get_mut(&gone.user) {
             devices.remove(&device);
+            // As after a load, which knows nothing of a user without devices.
+            if devices.is_empty() {
+                self.devices_of.remove(&gone.user);
+            }
         }
         Some(gone)
     }
