@@ -4,25 +4,26 @@
 //! it may read the bytes, and giving it back ends that. One allocation, as long as the ring.
 #![allow(unsafe_code)]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::ptr::NonNull;
+use std::io;
+use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::limits::RECEIVE_BUFFER_BYTES;
 
 /// The only buffer group of a ring.
 pub(crate) const GROUP: u16 = 0;
 
-/// The kernel wants the ring of entries on a page of its own.
+/// The buffers start on a page of their own, as the ring of entries does.
 const PAGE_BYTES: usize = 4096;
 
 /// All receive buffers of one ring.
 pub(crate) struct Buffers {
     memory: NonNull<u8>,
-    layout: Layout,
+    mapped_bytes: usize,
     count: u16,
     tail: u16,
     keep: bool,
@@ -36,19 +37,21 @@ pub(crate) struct Filled {
 }
 
 impl Buffers {
-    /// Takes the memory for `count` buffers, a power of two; none is the kernel's yet.
-    pub(crate) fn new(count: u16) -> Self {
+    /// Maps the memory for `count` buffers, a power of two; none is the kernel's yet. Pages
+    /// cost nothing until the kernel first writes to them.
+    pub(crate) fn new(count: u16) -> io::Result<Self> {
         let entries = (usize::from(count) * size_of::<BufRingEntry>()).next_multiple_of(PAGE_BYTES);
-        let bytes = entries + usize::from(count) * RECEIVE_BUFFER_BYTES as usize;
-        let layout = Layout::from_size_align(bytes, PAGE_BYTES).expect("at most 128 MiB");
-        // SAFETY: the layout has a size above zero, as `count` is a power of two.
-        let memory = NonNull::new(unsafe { alloc_zeroed(layout) })
-            .unwrap_or_else(|| handle_alloc_error(layout));
-        Self { memory, layout, count, tail: 0, keep: false }
+        let mapped_bytes = entries + usize::from(count) * RECEIVE_BUFFER_BYTES as usize;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new private mapping wherever the kernel likes touches no other memory.
+        let memory =
+            unsafe { mmap_anonymous(null_mut(), mapped_bytes, protection, MapFlags::PRIVATE)? };
+        let memory = NonNull::new(memory.cast()).expect("a mapping is never at address zero");
+        Ok(Self { memory, mapped_bytes, count, tail: 0, keep: false })
     }
 
     /// Makes the buffers known to the ring and gives all of them to the kernel.
-    pub(crate) fn register(&mut self, submitter: &Submitter<'_>) -> std::io::Result<()> {
+    pub(crate) fn register(&mut self, submitter: &Submitter<'_>) -> io::Result<()> {
         let address = self.memory.as_ptr() as u64;
         // SAFETY: the memory starts on a page, holds `count` entries, and is freed only after
         // the ring was closed with nothing in flight (`keep` otherwise).
@@ -69,7 +72,7 @@ impl Buffers {
     /// What the kernel wrote.
     pub(crate) fn bytes(&self, filled: &Filled) -> &[u8] {
         let start = self.buffer(filled.id);
-        // SAFETY: `claim` checked that id and length lie in the memory, which was zeroed at first;
+        // SAFETY: `claim` checked that id and length lie in the memory, which was mapped as zeros;
         // while `Filled` exists the buffer is not the kernel's, so nobody writes to it.
         unsafe { std::slice::from_raw_parts(start, filled.bytes as usize) }
     }
@@ -100,7 +103,7 @@ impl Buffers {
     }
 
     fn buffer(&self, id: u16) -> *mut u8 {
-        let buffers = self.layout.size() - usize::from(self.count) * RECEIVE_BUFFER_BYTES as usize;
+        let buffers = self.mapped_bytes - usize::from(self.count) * RECEIVE_BUFFER_BYTES as usize;
         let offset = buffers + usize::from(id) * RECEIVE_BUFFER_BYTES as usize;
         // SAFETY: ids are below `count`, so the buffer lies in the memory.
         unsafe { self.memory.as_ptr().add(offset) }
@@ -110,8 +113,11 @@ impl Buffers {
 impl Drop for Buffers {
     fn drop(&mut self) {
         if !self.keep {
-            // SAFETY: allocated with this layout; the ring is closed and nothing was in flight.
-            unsafe { dealloc(self.memory.as_ptr(), self.layout) };
+            // SAFETY: mapped by `new` with this size; the ring is closed and nothing was in flight,
+            // so neither the kernel nor a `Filled`, which ends with the ring, uses it any more.
+            if let Err(error) = unsafe { munmap(self.memory.as_ptr().cast(), self.mapped_bytes) } {
+                tracing::error!(%error, "receive buffers could not be unmapped");
+            }
         }
     }
 }

@@ -117,7 +117,7 @@ impl Uring {
             .map_err(failed("registering the file table (see the limit on open files)"))?;
         let mut uring = Self {
             ring,
-            buffers: Buffers::new(receive_buffers),
+            buffers: Buffers::new(receive_buffers).map_err(StartError::NoMemory)?,
             sends: Vec::new(),
             bell: Box::default(),
             backlog: VecDeque::new(),
