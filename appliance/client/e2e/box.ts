@@ -31,7 +31,8 @@ async function startFake(): Promise<Box> {
   const port = await server.start(0);
   const url = `http://127.0.0.1:${port}`;
   return {
-    url, claimLink: `${url}/#claim=${TOKEN}`,
+    url,
+    claimLink: `${url}/#claim=${TOKEN}`,
     kill: () => server.kill(),
     restart: async () => void (await server.start(port)),
     stop: () => server.kill(),
@@ -43,14 +44,21 @@ async function startReal(): Promise<Box> {
   const data = await mkdtemp(join(tmpdir(), "linnet-e2e-"));
   const [https, http, native] = [await freePort(), await freePort(), await freePort()];
   const args = [
-    "--data", data, "--listen", `127.0.0.1:${https}`, "--listen-http", `127.0.0.1:${http}`,
-    "--listen-native", `127.0.0.1:${native}`,
+    "--data",
+    data,
+    "--listen",
+    `127.0.0.1:${https}`,
+    "--listen-http",
+    `127.0.0.1:${http}`,
+    "--listen-native",
+    `127.0.0.1:${native}`,
   ];
   const url = `https://127.0.0.1:${https}`;
   let child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
   const token = await printedToken(child);
   return {
-    url, claimLink: `${url}/#claim=${token}`,
+    url,
+    claimLink: `${url}/#claim=${token}`,
     kill: () => end(child, "SIGKILL"),
     restart: async () => {
       child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
@@ -68,7 +76,10 @@ async function startReal(): Promise<Box> {
 function printedToken(child: ChildProcess): Promise<string> {
   return new Promise((found, fail) => {
     let text = "";
-    const timer = setTimeout(() => fail(new Error(`no claim link within 30 s:\n${text}`)), START_WITHIN_MS);
+    const timer = setTimeout(
+      () => fail(new Error(`no claim link within 30 s:\n${text}`)),
+      START_WITHIN_MS,
+    );
     const read = (chunk: Buffer): void => {
       text += chunk.toString();
       const match = /#claim=([\w-]+)/.exec(text);
@@ -102,7 +113,8 @@ async function accepts(port: number): Promise<boolean> {
   const { connect } = await import("node:net");
   const socket = connect(port, "127.0.0.1");
   const answer = await Promise.race([
-    once(socket, "connect").then(() => true), once(socket, "error").then(() => false),
+    once(socket, "connect").then(() => true),
+    once(socket, "error").then(() => false),
   ]).catch(() => false);
   socket.destroy();
   return answer;

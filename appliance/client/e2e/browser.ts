@@ -7,8 +7,14 @@ import { join } from "node:path";
 import { chromium, type Browser, type Page } from "@playwright/test";
 
 const FLAGS = [
-  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
 ];
 
 export interface Person {
@@ -21,14 +27,17 @@ export interface Person {
 /** A browser program of its own home, so that its certificate store is a throw-away one. */
 export class Program {
   private constructor(
-    private readonly browser: Browser, private readonly home: string, readonly trusted: boolean,
+    private readonly browser: Browser,
+    private readonly home: string,
+    readonly trusted: boolean,
   ) {}
 
   static async launch(ca: Buffer | null): Promise<Program> {
     const home = await mkdtemp(join(tmpdir(), "linnet-home-"));
     if (ca !== null) trust(home, ca);
     const browser = await chromium.launch({
-      executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: FLAGS,
+      executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+      args: FLAGS,
       env: { ...process.env, HOME: home } as Record<string, string>,
     });
     return new Program(browser, home, ca !== null);
@@ -37,8 +46,11 @@ export class Program {
   async page(person: Person): Promise<Page> {
     const size = person.phone ? { width: 390, height: 844 } : { width: 1280, height: 800 };
     const context = await this.browser.newContext({
-      ignoreHTTPSErrors: !this.trusted, locale: person.locale, viewport: size,
-      colorScheme: person.dark ? "dark" : "light", timezoneId: "Asia/Shanghai",
+      ignoreHTTPSErrors: !this.trusted,
+      locale: person.locale,
+      viewport: size,
+      colorScheme: person.dark ? "dark" : "light",
+      timezoneId: "Asia/Shanghai",
       ...(person.phone ? { hasTouch: true, isMobile: true, deviceScaleFactor: 2 } : {}),
     });
     return context.newPage();
@@ -57,7 +69,9 @@ function trust(home: string, ca: Buffer): void {
   const file = join(home, "ca.crt");
   writeFileSync(file, ca);
   const run = (...args: string[]): void => {
-    execFileSync("certutil", ["-d", `sql:${store}`, ...args], { env: { ...process.env, HOME: home } });
+    execFileSync("certutil", ["-d", `sql:${store}`, ...args], {
+      env: { ...process.env, HOME: home },
+    });
   };
   run("-N", "--empty-password");
   run("-A", "-t", "C,,", "-n", "linnet", "-i", file);

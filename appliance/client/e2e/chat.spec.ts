@@ -3,7 +3,17 @@ import { X509Certificate } from "node:crypto";
 import { expect, test, type Page } from "@playwright/test";
 import { FAKE, startBox, type Box } from "./box.ts";
 import { Program, shoot } from "./browser.ts";
-import { addPerson, expectShown, fillAccount, logIn, openDirect, openRoom, say, shown, words } from "./steps.ts";
+import {
+  addPerson,
+  expectShown,
+  fillAccount,
+  logIn,
+  openDirect,
+  openRoom,
+  say,
+  shown,
+  words,
+} from "./steps.ts";
 
 const PASSWORD = "a calm little bird";
 
@@ -67,7 +77,8 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await say(ming, "你好！我这边一切正常。");
       await say(ming, "<b>bold?</b> https://example.org/a?b=1, see");
       said.push(
-        "Hello! The box is up and running.", "你好！我这边一切正常。",
+        "Hello! The box is up and running.",
+        "你好！我这边一切正常。",
         "<b>bold?</b> https://example.org/a?b=1, see",
       );
       await expectShown(ada, said);
@@ -84,9 +95,14 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await area.pressSequentially("two");
       await expect(area).toHaveValue("one\ntwo");
       await area.evaluate((node) => {
-        node.dispatchEvent(new KeyboardEvent("keydown", {
-          key: "Enter", isComposing: true, bubbles: true, cancelable: true,
-        }));
+        node.dispatchEvent(
+          new KeyboardEvent("keydown", {
+            key: "Enter",
+            isComposing: true,
+            bubbles: true,
+            cancelable: true,
+          }),
+        );
       });
       await expect(area).toHaveValue("one\ntwo");
       await area.press("Enter");
@@ -108,9 +124,9 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       ming = await context.newPage();
       await ming.goto(box.url);
       await openRoom(ming, "Ada");
-      await expect.poll(() => sorted(ada), { timeout: 40_000 }).toEqual(
-        [...said, "down 1", "down 2", "down 3", "离线消息"].sort(),
-      );
+      await expect
+        .poll(() => sorted(ada), { timeout: 40_000 })
+        .toEqual([...said, "down 1", "down 2", "down 3", "离线消息"].sort());
       const now = await shown(ada);
       expect(now.filter((text) => text.startsWith("down"))).toEqual(["down 1", "down 2", "down 3"]);
       said.splice(0, said.length, ...now);
@@ -146,10 +162,15 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await openRoom(phone, "Ada");
       await expect(phone.locator(".message-text").last()).toHaveText("page me 119");
       expect((await shown(phone)).length).toBeLessThan(said.length);
-      await expect.poll(async () => {
-        await phone.locator(".log").evaluate((log) => void (log.scrollTop = 0));
-        return (await shown(phone)).length;
-      }, { timeout: 30_000 }).toBe(said.length);
+      await expect
+        .poll(
+          async () => {
+            await phone.locator(".log").evaluate((log) => void (log.scrollTop = 0));
+            return (await shown(phone)).length;
+          },
+          { timeout: 30_000 },
+        )
+        .toBe(said.length);
       await expectShown(phone, said);
       await phone.context().close();
     });
@@ -214,6 +235,20 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await expectShown(ada, said);
     });
 
+    test("a device that was signed out keeps its unsent messages for the next sign-in", async () => {
+      await signOutFromAfar(ming);
+      await box.kill();
+      await openRoom(ming, "Ada");
+      await say(ming, "未发送，但没有丢失");
+      await box.restart();
+      await expect(ming.getByText("未发送的消息仍然保留", { exact: false })).toBeVisible();
+      await fillAccount(ming, "小明", PASSWORD);
+      await ming.getByRole("button", { name: "登录" }).click();
+      said.push("未发送，但没有丢失");
+      await expectShown(ming, said);
+      await expectShown(ada, said);
+    });
+
     test("language and appearance follow the settings; signing out forgets everything", async () => {
       await ming.getByRole("button", { name: "设置", exact: true }).click();
       await shoot(ming, "settings-zh-dark-desktop");
@@ -225,8 +260,14 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await expect(ming.locator(".words li")).toHaveCount(8);
       await shoot(ming, "trust-en-light-desktop");
       await ming.getByRole("button", { name: "Settings", exact: true }).click();
+      const second = await ming.context().newPage();
+      await second.goto(box.url);
+      await expect(second.getByText("open in another tab", { exact: false })).toBeVisible();
+      await ming.bringToFront();
       await ming.getByRole("button", { name: "Sign out" }).click();
       await expect(ming.getByRole("heading", { name: "Welcome back" })).toBeVisible();
+      await expect(second.getByRole("heading", { name: "Welcome back" })).toBeVisible();
+      await second.close();
       const left = await ming.evaluate(async () => (await indexedDB.databases()).length);
       expect(left).toBeLessThanOrEqual(1);
       expect(await ming.evaluate(() => JSON.stringify(localStorage))).not.toMatch(/[0-9a-f]{64}/);
@@ -268,6 +309,24 @@ function collectFaults(page: Page): string[] {
     if (/Content Security Policy/i.test(message.text())) faults.push(message.text());
   });
   return faults;
+}
+
+/** As the owner's device list will do: the device's token stops working. */
+function signOutFromAfar(page: Page): Promise<number> {
+  return page.evaluate(async () => {
+    const [database] = await indexedDB.databases();
+    const db = await new Promise<IDBDatabase>((done) => {
+      const open = indexedDB.open(database?.name ?? "");
+      open.onsuccess = () => done(open.result);
+    });
+    const account = await new Promise<{ token: string }>((done) => {
+      const get = db.transaction("account").objectStore("account").get("account");
+      get.onsuccess = () => done(get.result as { token: string });
+    });
+    db.close();
+    const headers = { Authorization: `Bearer ${account.token}` };
+    return (await fetch("/api/logout", { method: "POST", headers })).status;
+  });
 }
 
 async function sorted(page: Page): Promise<string[]> {

@@ -3,7 +3,9 @@ import { expect, type Page } from "@playwright/test";
 import { CATALOGUES, type Key, type Tongue } from "../src/i18n/index.ts";
 
 /** The catalogue's words in the page's tongue. */
-export async function words(page: Page): Promise<(key: Key, values?: Record<string, string>) => string> {
+export async function words(
+  page: Page,
+): Promise<(key: Key, values?: Record<string, string>) => string> {
   const lang = await page.locator("html").getAttribute("lang");
   const tongue: Tongue = lang?.startsWith("zh") ? "zh" : "en";
   return (key, values = {}) =>
@@ -16,7 +18,12 @@ export async function fillAccount(page: Page, name: string, password: string): P
   await page.getByLabel(t("field.password"), { exact: true }).fill(password);
 }
 
-export async function logIn(page: Page, url: string, name: string, password: string): Promise<void> {
+export async function logIn(
+  page: Page,
+  url: string,
+  name: string,
+  password: string,
+): Promise<void> {
   await page.goto(url);
   await page.getByRole("button", { name: (await words(page))("login.submit") }).waitFor();
   const t = await words(page);

@@ -36,15 +36,23 @@ export async function start(): Promise<void> {
   await learnFacts();
 }
 
+/** For browsers that let nothing be stored. */
+export function unsupported(error: unknown): void {
+  console.error(error);
+  state.page = "unsupported";
+  changed();
+}
+
 /** The secret leaves the address bar, and with it the history, before anything else happens. */
 function takeClaimToken(): void {
   const match = /^#claim=(.*)$/.exec(location.hash);
   if (!match) return;
-  state.claimToken = decodeURIComponent(match[1] ?? "");
+  state.claimToken = match[1] ?? "";
   history.replaceState(null, "", location.pathname);
 }
 
 async function learnFacts(): Promise<void> {
+  state.facts = null;
   while (!state.facts) {
     state.facts = await api.facts().catch(() => null);
     if (state.facts) break;
@@ -77,11 +85,16 @@ function enter(): void {
   followAddress();
   changed();
   if (!store) return;
-  turn ??= new Turn(store.box, { gained: () => void gained(), lost: () => lostTurn() });
+  turn ??= new Turn(store.box, { gained: () => void resume(), lost: () => lostTurn() });
   turn.wait();
   setTimeout(() => {
     if (!turn?.held && state.page === "main") elsewhere();
   }, TURN_WITHIN_MS);
+}
+
+/** The database is gone when another tab signed out meanwhile: begin from the start. */
+async function resume(): Promise<void> {
+  await gained().catch(() => location.reload());
 }
 
 async function gained(): Promise<void> {
@@ -154,7 +167,10 @@ export function logIn(name: string, password: string): Promise<void> {
 }
 
 async function signIn(
-  form: "claim" | "login", name: string, password: string, call: () => Promise<api.SignedIn>,
+  form: "claim" | "login",
+  name: string,
+  password: string,
+  call: () => Promise<api.SignedIn>,
 ): Promise<void> {
   await submit(form, async () => {
     if (!checkAccount(name, form === "claim" ? password : null)) return;
@@ -165,8 +181,8 @@ async function signIn(
     await store?.setAccount(account);
     state.account = account;
     state.claimToken = "";
-    if (engine || !turn) enter();
-    else await gained();
+    if (turn?.held) await gained();
+    else enter();
   });
 }
 
@@ -217,9 +233,15 @@ function problem(key: Key, field: string, values = {}): false {
 }
 
 const BY_REASON: Record<string, Key> = {
-  network: "error.network", wrong_token: "error.claim", used_token: "error.claim",
-  name_taken: "error.name.taken", empty: "error.empty", over_limit: "error.over_limit",
-  not_allowed: "error.forbidden", wrong_password: "error.wrong", wrong_login: "error.wrong",
+  network: "error.network",
+  wrong_token: "error.claim",
+  used_token: "error.claim",
+  name_taken: "error.name.taken",
+  empty: "error.empty",
+  over_limit: "error.over_limit",
+  not_allowed: "error.forbidden",
+  wrong_password: "error.wrong",
+  wrong_login: "error.wrong",
 };
 
 function complain(form: string, error: unknown): void {
@@ -288,19 +310,26 @@ export function seen(room: number): void {
 }
 
 export function go(route: Route): void {
-  const hash = route.view === "home" ? "" : route.view === "room" ? `#/room/${route.room}`
-    : `#/${route.view}`;
+  const hash =
+    route.view === "home" ? "" : route.view === "room" ? `#/room/${route.room}` : `#/${route.view}`;
   if (location.hash !== hash) history.pushState(null, "", hash || location.pathname);
   show(route);
 }
 
 function followAddress(): void {
+  if (location.hash.startsWith("#claim=")) return claimLinkOpened();
   const room = /^#\/room\/(\d{1,10})$/.exec(location.hash);
   const view = /^#\/(people|settings|trust)$/.exec(location.hash)?.[1];
   if (room) show({ view: "room", room: Number(room[1]) });
   else show({ view: (view as "people" | "settings" | "trust" | undefined) ?? "home" });
 }
 addEventListener("popstate", followAddress);
+
+/** A claim link was opened in a tab that shows Linnet already. */
+function claimLinkOpened(): void {
+  takeClaimToken();
+  if (state.page === "login" || state.page === "claim") void learnFacts();
+}
 
 function show(route: Route): void {
   const before = state.route;

@@ -33,7 +33,8 @@ export class Engine {
   private readonly writer = crypto.randomUUID();
 
   constructor(
-    private readonly store: Store, private readonly account: Account,
+    private readonly store: Store,
+    private readonly account: Account,
     private readonly events: EngineEvents,
   ) {
     this.ticker = window.setInterval(() => this.tick(), TICK_MS);
@@ -62,8 +63,11 @@ export class Engine {
   async command(command: Command): Promise<void> {
     const room = "room" in command ? state.copy.rooms.get(command.room) : undefined;
     outbox.write(state.outbox, {
-      command, user: this.account.user, epoch: state.copy.epoch,
-      target: room ? outbox.targetOf(state.copy, room) : null, now_ms: Date.now(),
+      command,
+      user: this.account.user,
+      epoch: state.copy.epoch,
+      target: room ? outbox.targetOf(state.copy, room) : null,
+      now_ms: Date.now(),
     });
     await this.outboxChanged();
   }
@@ -146,7 +150,9 @@ export class Engine {
       opened: () => this.step({ kind: "opened" }),
       closed: () => this.step({ kind: "closed" }),
       frame: (frame) => {
-        this.turn = this.turn.then(() => this.take(socket, frame)).catch((error) => this.fail(error));
+        this.turn = this.turn
+          .then(() => this.take(socket, frame))
+          .catch((error) => this.fail(error));
       },
     });
     this.socket = socket;
@@ -187,15 +193,21 @@ export class Engine {
 
   private async apply(frame: ServerFrame): Promise<void> {
     switch (frame.kind) {
-      case "ack": return this.acked(frame.body);
-      case "already_applied": return this.settled(outbox.settle(state.outbox, frame.body.counter));
+      case "ack":
+        return this.acked(frame.body);
+      case "already_applied":
+        return this.settled(outbox.settle(state.outbox, frame.body.counter));
       case "refused":
         outbox.refuse(state.outbox, frame.body.counter, frame.body.reason);
         return this.outboxChanged();
-      case "error": return this.erred(frame);
-      case "history_page": return this.history(frame);
-      case "room_at": return this.pull();
-      default: sync.apply(state.copy, frame);
+      case "error":
+        return this.erred(frame);
+      case "history_page":
+        return this.history(frame);
+      case "room_at":
+        return this.pull();
+      default:
+        sync.apply(state.copy, frame);
     }
     if (frame.kind === "message") await this.ownArrived(frame.body);
     if (frame.kind === "caught_up") await this.caughtUp();
@@ -203,7 +215,7 @@ export class Engine {
     this.later();
   }
 
-  /** Decides what the copy and the outbox are worth to this incarnation of the box, in one write. */
+  /** Decides what copy and outbox are worth to this incarnation of the box, in one write. */
   private async welcome(body: Welcome): Promise<void> {
     const { copy } = state;
     const moved = copy.epoch !== this.epoch;
@@ -243,8 +255,13 @@ export class Engine {
     const entry = outbox.settle(state.outbox, ack.counter);
     if (entry?.command.kind === "send" && ack.seq > 0) {
       sync.applyMessage(state.copy, {
-        offset: ack.offset, room: ack.room, seq: ack.seq, author: this.account.user,
-        device: this.account.device, counter: ack.counter, time_ms: ack.time_ms,
+        offset: ack.offset,
+        room: ack.room,
+        seq: ack.seq,
+        author: this.account.user,
+        device: this.account.device,
+        counter: ack.counter,
+        time_ms: ack.time_ms,
         text: entry.command.text,
       });
     }

@@ -1,6 +1,6 @@
 // Entry: styles, the screen, and the start.
 import { render } from "preact";
-import { start } from "./app.ts";
+import { start, unsupported } from "./app.ts";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/layout.css";
@@ -9,4 +9,4 @@ import { App } from "./ui/app.tsx";
 
 const root = document.getElementById("app");
 if (root) render(<App />, root);
-void start();
+start().catch(unsupported);

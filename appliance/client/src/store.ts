@@ -8,18 +8,21 @@ import type { Facts } from "./shell/api.ts";
 import type { Account } from "./shell/db.ts";
 import type { Key } from "./i18n/index.ts";
 
-export type Page = "starting" | "unreachable" | "claim" | "login" | "main" | "elsewhere";
+export type Page =
+  "starting" | "unsupported" | "unreachable" | "claim" | "login" | "main" | "elsewhere";
 export type Route =
-  | { view: "home" | "people" | "settings" | "trust" }
-  | { view: "room"; room: number };
+  { view: "home" | "people" | "settings" | "trust" } | { view: "room"; room: number };
 export type Dialog =
-  | { kind: "new_chat" | "new_group" | "add_user" }
-  | { kind: "members" | "leave"; room: number };
+  { kind: "new_chat" | "new_group" | "add_user" } | { kind: "members" | "leave"; room: number };
 export type Language = "auto" | "en" | "zh";
 export type Theme = "auto" | "light" | "dark";
 
 /** A sentence for the person, with the form field it belongs to or none. */
-export interface Problem { key: Key; field: string; values: Record<string, string | number> }
+export interface Problem {
+  key: Key;
+  field: string;
+  values: Record<string, string | number>;
+}
 
 export interface State {
   page: Page;
@@ -53,12 +56,31 @@ export interface State {
 }
 
 export const state: State = {
-  page: "starting", facts: null, claimToken: "", account: null, copy: newCopy(),
-  outbox: newOutbox(), session: newSession(""), route: { view: "home" }, dialog: null,
-  language: "auto", theme: "auto", problem: null, busy: false, notice: null, loginNote: null,
-  loaded: new Set(), fetching: new Set(), drafts: new Map(), filter: "", newFrom: 0,
+  page: "starting",
+  facts: null,
+  claimToken: "",
+  account: null,
+  copy: newCopy(),
+  outbox: newOutbox(),
+  session: newSession(""),
+  route: { view: "home" },
+  dialog: null,
+  language: "auto",
+  theme: "auto",
+  problem: null,
+  busy: false,
+  notice: null,
+  loginNote: null,
+  loaded: new Set(),
+  fetching: new Set(),
+  drafts: new Map(),
+  filter: "",
+  newFrom: 0,
   lineTrouble: false,
 };
+
+/** How often a hidden page is brought up to date. */
+const HIDDEN_DRAW_MS = 250;
 
 const screens = new Set<() => void>();
 let planned = false;
@@ -67,10 +89,13 @@ let planned = false;
 export function changed(): void {
   if (planned) return;
   planned = true;
-  queueMicrotask(() => {
+  const draw = (): void => {
     planned = false;
     for (const screen of screens) screen();
-  });
+  };
+  // A hidden page gets no frames, but its title still counts unread messages.
+  if (document.hidden) setTimeout(draw, HIDDEN_DRAW_MS);
+  else requestAnimationFrame(draw);
 }
 
 /** The state, for a component that follows it. */

@@ -5,9 +5,20 @@ import * as sync from "../src/core/sync.ts";
 import type { ServerMessage, Welcome } from "../src/core/wire.ts";
 import { FakeBox, type FakeDevice, type FakeRoom } from "./fake/box.ts";
 
-interface Sent { request: number; message: Parameters<FakeBox["command"]>[1] }
-interface Received { request: number; message: ServerMessage }
-interface Line { up: Sent[]; down: Received[]; requests: number; live: boolean }
+interface Sent {
+  request: number;
+  message: Parameters<FakeBox["command"]>[1];
+}
+interface Received {
+  request: number;
+  message: ServerMessage;
+}
+interface Line {
+  up: Sent[];
+  down: Received[];
+  requests: number;
+  live: boolean;
+}
 
 export class World {
   box = new FakeBox();
@@ -26,7 +37,8 @@ export class World {
 
   constructor() {
     const [ada, ming] = [
-      this.box.addUser("Ada", "", "owner"), this.box.addUser("Ming", "", "member"),
+      this.box.addUser("Ada", "", "owner"),
+      this.box.addUser("Ming", "", "member"),
     ];
     this.device = this.box.addDevice(ada.user);
     this.other = this.box.addDevice(ming.user);
@@ -46,7 +58,11 @@ export class World {
     const target = outbox.targetOf(this.copy, room);
     const command = { kind: "send", room: room.room, text } as const;
     outbox.write(this.box_out, {
-      command, user: this.me, epoch: this.copy.epoch, target, now_ms: this.now,
+      command,
+      user: this.me,
+      epoch: this.copy.epoch,
+      target,
+      now_ms: this.now,
     });
     this.written.push(text);
     this.saveAll();
@@ -65,7 +81,10 @@ export class World {
     const mode = !same ? "reset" : cursor === this.box.head ? "resumed" : "catch_up";
     this.line = { up: [], down: [], requests: 0, live: false };
     const body: Welcome = {
-      user: this.me, device: this.device.device, last_counter: this.device.last, sync: mode,
+      user: this.me,
+      device: this.device.device,
+      last_counter: this.device.last,
+      sync: mode,
       head: this.box.head,
     };
     this.reply(0, { kind: "welcome", body });
@@ -156,7 +175,9 @@ export class World {
 
   /** Texts as the server holds them, in order. */
   posted(author: number): string[] {
-    return this.currentRoom().messages.filter((one) => one.author === author).map((one) => one.text);
+    return this.currentRoom()
+      .messages.filter((one) => one.author === author)
+      .map((one) => one.text);
   }
 
   /** Texts as the screen shows them, after paging to the beginning. */
@@ -183,12 +204,23 @@ export class World {
 
   private take({ request, message }: Received): void {
     switch (message.kind) {
-      case "welcome": this.welcome(message.body); break;
-      case "ack": this.acked(message.body); break;
-      case "already_applied": outbox.settle(this.box_out, message.body.counter); break;
-      case "refused": outbox.refuse(this.box_out, message.body.counter, message.body.reason); break;
-      case "error": outbox.trouble(this.box_out, request, message.body, this.now); break;
-      default: sync.apply(this.copy, message);
+      case "welcome":
+        this.welcome(message.body);
+        break;
+      case "ack":
+        this.acked(message.body);
+        break;
+      case "already_applied":
+        outbox.settle(this.box_out, message.body.counter);
+        break;
+      case "refused":
+        outbox.refuse(this.box_out, message.body.counter, message.body.reason);
+        break;
+      case "error":
+        outbox.trouble(this.box_out, request, message.body, this.now);
+        break;
+      default:
+        sync.apply(this.copy, message);
     }
     if (message.kind === "message" && message.body.device === this.device.device) {
       outbox.settle(this.box_out, message.body.counter);
@@ -202,7 +234,8 @@ export class World {
   private welcome(body: Welcome): void {
     const moved = this.copy.epoch !== this.box.epoch;
     if (moved && this.copy.epoch !== null && this.box_out.device === body.device) {
-      const lost = [...this.copy.logs.values()].flat()
+      const lost = [...this.copy.logs.values()]
+        .flat()
         .filter((one) => one.device === body.device && one.counter > body.last_counter);
       const targets = new Map(
         [...this.copy.rooms].map(([id, room]) => [id, outbox.targetOf(this.copy, room)] as const),
@@ -215,12 +248,25 @@ export class World {
     this.saveAll();
   }
 
-  private acked(ack: ServerMessage["body"] & { counter: number; seq: number; room: number; offset: number; time_ms: number }): void {
+  private acked(
+    ack: ServerMessage["body"] & {
+      counter: number;
+      seq: number;
+      room: number;
+      offset: number;
+      time_ms: number;
+    },
+  ): void {
     const entry = outbox.settle(this.box_out, ack.counter);
     if (entry?.command.kind !== "send") return;
     sync.applyMessage(this.copy, {
-      offset: ack.offset, room: ack.room, seq: ack.seq, author: this.me,
-      device: this.device.device, counter: ack.counter, time_ms: ack.time_ms,
+      offset: ack.offset,
+      room: ack.room,
+      seq: ack.seq,
+      author: this.me,
+      device: this.device.device,
+      counter: ack.counter,
+      time_ms: ack.time_ms,
       text: entry.command.text,
     });
   }
@@ -233,7 +279,8 @@ export class World {
       this.line.requests += 1;
       entry.request = this.line.requests;
       this.line.up.push({
-        request: entry.request, message: { ...entry.command, counter: entry.counter },
+        request: entry.request,
+        message: { ...entry.command, counter: entry.counter },
       });
     }
   }

@@ -5,10 +5,29 @@ import { describe, expect, it } from "vitest";
 import { World } from "./sim.ts";
 
 type Step =
-  | "write" | "other" | "connect" | "drop" | "crash" | "save" | "up" | "down" | "late" | "busy"
+  | "write"
+  | "other"
+  | "connect"
+  | "drop"
+  | "crash"
+  | "save"
+  | "up"
+  | "down"
+  | "late"
+  | "busy"
   | "calm";
 const STEPS: Step[] = [
-  "write", "other", "connect", "drop", "crash", "save", "up", "down", "late", "busy", "calm",
+  "write",
+  "other",
+  "connect",
+  "drop",
+  "crash",
+  "save",
+  "up",
+  "down",
+  "late",
+  "busy",
+  "calm",
 ];
 // Deliveries are drawn more often, so that commands get half-way before the next mishap.
 const step = fc.oneof(
@@ -28,17 +47,39 @@ function begin(): World {
 function run(world: World, list: readonly Step[]): void {
   for (const what of list) {
     switch (what) {
-      case "write": world.write(`w${world.written.length}`); break;
-      case "other": world.otherSays("hi"); break;
-      case "connect": world.connect(); break;
-      case "drop": world.drop(); break;
-      case "crash": world.crash(); break;
-      case "save": world.saveAll(); break;
-      case "up": world.serverTakes(); break;
-      case "down": world.clientTakes(); break;
-      case "late": world.serverTakesLate(); break;
-      case "busy": world.box.trouble = "busy"; break;
-      case "calm": world.box.trouble = null; break;
+      case "write":
+        world.write(`w${world.written.length}`);
+        break;
+      case "other":
+        world.otherSays("hi");
+        break;
+      case "connect":
+        world.connect();
+        break;
+      case "drop":
+        world.drop();
+        break;
+      case "crash":
+        world.crash();
+        break;
+      case "save":
+        world.saveAll();
+        break;
+      case "up":
+        world.serverTakes();
+        break;
+      case "down":
+        world.clientTakes();
+        break;
+      case "late":
+        world.serverTakesLate();
+        break;
+      case "busy":
+        world.box.trouble = "busy";
+        break;
+      case "calm":
+        world.box.trouble = null;
+        break;
     }
   }
 }
@@ -49,42 +90,57 @@ function allTexts(world: World): string[] {
 
 describe("the sync contract", () => {
   it("posts every message exactly once and in order over a line that drops and repeats", () => {
-    fc.assert(fc.property(steps, (list) => {
-      const world = begin();
-      run(world, list);
-      world.settle();
-      expect(world.posted(world.me)).toEqual(world.written);
-      expect(world.shown()).toEqual(allTexts(world));
-      expect(world.box_out.entries).toEqual([]);
-    }), { numRuns: 400 });
+    fc.assert(
+      fc.property(steps, (list) => {
+        const world = begin();
+        run(world, list);
+        world.settle();
+        expect(world.posted(world.me)).toEqual(world.written);
+        expect(world.shown()).toEqual(allTexts(world));
+        expect(world.box_out.entries).toEqual([]);
+      }),
+      { numRuns: 400 },
+    );
   });
 
   it("counts unread messages the same however they arrive", () => {
-    fc.assert(fc.property(steps, (list) => {
-      const world = begin();
-      run(world, list);
-      world.settle();
-      const room = world.copy.rooms.get(world.room.room);
-      expect(room?.unread).toBe(world.posted(2).length);
-      expect(room?.head).toBe(allTexts(world).length);
-    }), { numRuns: 150 });
+    fc.assert(
+      fc.property(steps, (list) => {
+        const world = begin();
+        run(world, list);
+        world.settle();
+        const room = world.copy.rooms.get(world.room.room);
+        expect(room?.unread).toBe(world.posted(2).length);
+        expect(room?.head).toBe(allTexts(world).length);
+      }),
+      { numRuns: 150 },
+    );
   });
 
   it("sends its own lost messages again, once, after the box was restored to an older state", () => {
-    fc.assert(fc.property(steps, steps, steps, (before, lost, after) => {
-      const world = begin();
-      run(world, before);
-      world.settle();
-      const backup = world.backup();
-      run(world, lost.filter((what) => what !== "crash"));
-      world.settle();
-      world.restore(backup, "e1".repeat(16));
-      run(world, after.filter((what) => what !== "crash"));
-      world.settle();
-      const posted = world.posted(world.me);
-      expect([...posted].sort()).toEqual([...world.written].sort());
-      expect(world.shown()).toEqual(allTexts(world));
-    }), { numRuns: 200 });
+    fc.assert(
+      fc.property(steps, steps, steps, (before, lost, after) => {
+        const world = begin();
+        run(world, before);
+        world.settle();
+        const backup = world.backup();
+        run(
+          world,
+          lost.filter((what) => what !== "crash"),
+        );
+        world.settle();
+        world.restore(backup, "e1".repeat(16));
+        run(
+          world,
+          after.filter((what) => what !== "crash"),
+        );
+        world.settle();
+        const posted = world.posted(world.me);
+        expect([...posted].sort()).toEqual([...world.written].sort());
+        expect(world.shown()).toEqual(allTexts(world));
+      }),
+      { numRuns: 200 },
+    );
   });
 
   it("keeps un-sent messages over a new epoch and drops the old copy", () => {
@@ -110,7 +166,10 @@ describe("the sync contract", () => {
     world.restore(backup, "e3".repeat(16));
     const eve = world.box.addUser("Eve", "", "member");
     const room = world.currentRoom();
-    room.since = new Map([[world.me, 1], [eve.user, 1]]);
+    room.since = new Map([
+      [world.me, 1],
+      [eve.user, 1],
+    ]);
     world.settle();
     expect(world.posted(world.me)).toEqual([]);
     expect(world.box_out.entries.map((entry) => entry.failure)).toEqual(["room_changed"]);

@@ -10,7 +10,11 @@ function filled(count: number): outbox.Outbox {
   outbox.welcome(box, 7, 0);
   for (let n = 1; n <= count; n += 1) {
     outbox.write(box, {
-      command: { kind: "send", room: 1, text: `m${n}` }, user: 1, epoch: EPOCH, target: null, now_ms: 0,
+      command: { kind: "send", room: 1, text: `m${n}` },
+      user: 1,
+      epoch: EPOCH,
+      target: null,
+      now_ms: 0,
     });
   }
   return box;
@@ -83,7 +87,8 @@ describe("outbox", () => {
     send(box);
     outbox.trouble(box, 101, error("malformed"), 0);
     expect(box.entries.map((entry) => [entry.failure, entry.counter])).toEqual([
-      ["malformed", 0], [null, 0],
+      ["malformed", 0],
+      [null, 0],
     ]);
     expect(send(box)).toEqual([1]);
   });

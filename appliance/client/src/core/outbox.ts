@@ -8,8 +8,12 @@ import type { Command, Message, Reason, WireError } from "./wire.ts";
 /** Why a command waits for a person: the server's reason, or ours. */
 export type Failure = Reason | "unsure" | "room_changed";
 
-/** What a room looked like when the command was written: room numbers mean nothing in another epoch. */
-export interface Target { kind: "direct" | "group"; name: string; people: string[] }
+/** What a room looked like when the command was written: its number means nothing elsewhere. */
+export interface Target {
+  kind: "direct" | "group";
+  name: string;
+  people: string[];
+}
 
 export interface Entry {
   /** Order of writing on this device. */
@@ -44,20 +48,36 @@ export interface Outbox {
 
 export function newOutbox(): Outbox {
   return {
-    entries: [], device: 0, assigned: 0, next_id: 1, paused_until_ms: 0, trouble: null,
+    entries: [],
+    device: 0,
+    assigned: 0,
+    next_id: 1,
+    paused_until_ms: 0,
+    trouble: null,
     behind: false,
   };
 }
 
 export interface Written {
-  command: Command; user: number; epoch: string | null; target: Target | null; now_ms: number;
+  command: Command;
+  user: number;
+  epoch: string | null;
+  target: Target | null;
+  now_ms: number;
 }
 
 /** Adds a command at the end. */
 export function write(outbox: Outbox, written: Written): Entry {
   const entry: Entry = {
-    id: outbox.next_id, command: written.command, counter: 0, tried: false, user: written.user,
-    epoch: written.epoch, target: written.target, written_ms: written.now_ms, failure: null,
+    id: outbox.next_id,
+    command: written.command,
+    counter: 0,
+    tried: false,
+    user: written.user,
+    epoch: written.epoch,
+    target: written.target,
+    written_ms: written.now_ms,
+    failure: null,
     request: 0,
   };
   outbox.next_id += 1;
@@ -79,14 +99,18 @@ export function welcome(outbox: Outbox, device: number, lastCounter: number): vo
   if (!outbox.behind) outbox.assigned = lastCounter;
 }
 
-/** A newly registered device starts its own numbers and can't tell what became of tried commands. */
+/** A newly registered device starts at 1 and can't tell what became of tried commands. */
 function adopt(outbox: Outbox, device: number, lastCounter: number): void {
   for (const entry of outbox.entries) {
     if (entry.tried && !entry.failure) entry.failure = "unsure";
     Object.assign(entry, { counter: 0, request: 0, tried: false });
   }
   Object.assign(outbox, {
-    device, assigned: lastCounter, behind: false, paused_until_ms: 0, trouble: null,
+    device,
+    assigned: lastCounter,
+    behind: false,
+    paused_until_ms: 0,
+    trouble: null,
   });
 }
 
@@ -143,15 +167,20 @@ function fail(entry: Entry, failure: Failure): void {
 }
 
 const PASSING: ReadonlySet<Reason> = new Set<Reason>([
-  "busy", "card_full", "card_failed", "shutting_down", "internal", "hello_first",
+  "busy",
+  "card_full",
+  "card_failed",
+  "shutting_down",
+  "internal",
+  "hello_first",
 ]);
 
 /** An error answered request `request`; false when that frame is not in flight (any more). */
 export function trouble(outbox: Outbox, request: number, error: WireError, nowMs: number): boolean {
   const entry = outbox.entries.find((other) => other.request === request && request !== 0);
   if (!entry) return false;
-  if (error.reason === "gap") return expectAgain(outbox, error.expected ?? entry.counter), true;
-  if (error.reason === "conflict") return conflict(outbox, entry), true;
+  if (error.reason === "gap") return (expectAgain(outbox, error.expected ?? entry.counter), true);
+  if (error.reason === "conflict") return (conflict(outbox, entry), true);
   const { counter } = entry;
   if (PASSING.has(error.reason)) {
     outbox.trouble = error.reason;
@@ -164,7 +193,7 @@ export function trouble(outbox: Outbox, request: number, error: WireError, nowMs
   return true;
 }
 
-/** Somebody else numbers as this device: this command was never done; register anew, then send it. */
+/** Somebody else numbers as this device: this was never done; register anew, then send it. */
 function conflict(outbox: Outbox, entry: Entry): void {
   Object.assign(entry, { counter: 0, request: 0, tried: false });
   outbox.behind = true;
@@ -213,20 +242,25 @@ export function targetOf(copy: Copy, room: RoomCopy): Target {
 }
 
 /**
- * A restore took the box back in time: the author's own device sends again what it had posted since.
+ * A restore took the box back in time: the author's own device sends again what it had posted.
  * `lost` are its own messages above the server's `last_counter`, of the copy about to be dropped;
  * they come before everything that waits.
  */
 export function rescue(
-  outbox: Outbox, lost: readonly Message[], targets: ReadonlyMap<number, Target>,
+  outbox: Outbox,
+  lost: readonly Message[],
+  targets: ReadonlyMap<number, Target>,
 ): Entry[] {
   const ordered = [...lost].sort((a, b) => a.counter - b.counter);
   const waiting = outbox.entries;
   const first = Math.min(outbox.next_id, ...waiting.map((entry) => entry.id)) - ordered.length;
   const rescued = ordered.map((message, index) => {
     const entry = write(outbox, {
-      command: { kind: "send", room: message.room, text: message.text }, user: message.author,
-      epoch: "", target: targets.get(message.room) ?? null, now_ms: message.time_ms,
+      command: { kind: "send", room: message.room, text: message.text },
+      user: message.author,
+      epoch: "",
+      target: targets.get(message.room) ?? null,
+      now_ms: message.time_ms,
     });
     entry.id = first + index;
     return entry;

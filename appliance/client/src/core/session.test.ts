@@ -98,7 +98,11 @@ describe("session", () => {
   it("stops for good when the token was revoked", () => {
     const session = live();
     const body = {
-      reason: "bad_token", field: "", text: "", retry_after_ms: null, expected: null,
+      reason: "bad_token",
+      field: "",
+      text: "",
+      retry_after_ms: null,
+      expected: null,
     } as const;
     step(session, frame({ kind: "error", body }), 0, 0);
     expect(session.stop).toBe("bad_token");

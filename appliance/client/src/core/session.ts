@@ -2,13 +2,16 @@
 // Pure: it is told the time and what happened, and answers with what to do. The token is asked
 // for only after the greeting named the box it belongs to.
 import {
-  PING_AFTER_MS, PONG_WITHIN_MS, RETRY_FIRST_MS, RETRY_LONGEST_MS, SETUP_WITHIN_MS,
+  PING_AFTER_MS,
+  PONG_WITHIN_MS,
+  RETRY_FIRST_MS,
+  RETRY_LONGEST_MS,
+  SETUP_WITHIN_MS,
 } from "./limits.ts";
 import type { ServerFrame } from "./wire.ts";
 
 export type Phase =
-  | "idle" | "connecting" | "greeting" | "welcoming" | "catching_up" | "live" | "waiting"
-  | "stopped";
+  "idle" | "connecting" | "greeting" | "welcoming" | "catching_up" | "live" | "waiting" | "stopped";
 
 /** Why a session stopped for good. */
 export type Stop = "signed_out" | "bad_token" | "other_box" | "behind" | "elsewhere";
@@ -36,7 +39,13 @@ export type Action = "connect" | "hello" | "ping" | "close";
 
 export function newSession(box: string): Session {
   return {
-    phase: "idle", tries: 0, retry_at_ms: 0, begun_ms: 0, heard_ms: 0, pinged_ms: 0, stop: null,
+    phase: "idle",
+    tries: 0,
+    retry_at_ms: 0,
+    begun_ms: 0,
+    heard_ms: 0,
+    pinged_ms: 0,
+    stop: null,
     box,
   };
 }
@@ -45,13 +54,20 @@ export function newSession(box: string): Session {
 export function step(session: Session, event: Event, nowMs: number, chance: number): Action[] {
   if (session.phase === "stopped") return [];
   switch (event.kind) {
-    case "start": return session.phase === "idle" ? connect(session, nowMs) : [];
-    case "wake": return session.phase === "waiting" ? connect(session, nowMs) : probe(session, nowMs);
-    case "tick": return tick(session, nowMs, chance);
-    case "opened": return opened(session, nowMs);
-    case "closed": return lost(session, nowMs, chance, null);
-    case "frame": return heard(session, event.frame, nowMs, chance);
-    case "stop": return stop(session, event.why);
+    case "start":
+      return session.phase === "idle" ? connect(session, nowMs) : [];
+    case "wake":
+      return session.phase === "waiting" ? connect(session, nowMs) : probe(session, nowMs);
+    case "tick":
+      return tick(session, nowMs, chance);
+    case "opened":
+      return opened(session, nowMs);
+    case "closed":
+      return lost(session, nowMs, chance, null);
+    case "frame":
+      return heard(session, event.frame, nowMs, chance);
+    case "stop":
+      return stop(session, event.why);
   }
 }
 
@@ -80,7 +96,8 @@ function heard(session: Session, frame: ServerFrame, nowMs: number, chance: numb
   session.heard_ms = nowMs;
   session.pinged_ms = 0;
   switch (frame.kind) {
-    case "greeting": return greeted(session, frame.body.box_id);
+    case "greeting":
+      return greeted(session, frame.body.box_id);
     case "welcome":
       session.phase = frame.body.sync === "resumed" ? "live" : "catching_up";
       session.tries = 0;
@@ -88,11 +105,13 @@ function heard(session: Session, frame: ServerFrame, nowMs: number, chance: numb
     case "caught_up":
       if (session.phase === "catching_up") session.phase = "live";
       return [];
-    case "error": return frame.body.reason === "bad_token" ? stop(session, "bad_token") : [];
+    case "error":
+      return frame.body.reason === "bad_token" ? stop(session, "bad_token") : [];
     case "closing":
       if (frame.body.reason === "bad_token") return stop(session, "bad_token");
       return lost(session, nowMs, chance, frame.body.retry_after_ms);
-    default: return [];
+    default:
+      return [];
   }
 }
 

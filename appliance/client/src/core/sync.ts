@@ -3,7 +3,15 @@
 // `dirty` collects what storage has to write, and the cursor never runs ahead of the content.
 import { CACHE_MESSAGES_MAX } from "./limits.ts";
 import { addRange, keepFrom, rangeAt, type Range } from "./ranges.ts";
-import type { HistoryPage, MemberChange, Message, ReadMark, Room, ServerMessage, User } from "./wire.ts";
+import type {
+  HistoryPage,
+  MemberChange,
+  Message,
+  ReadMark,
+  Room,
+  ServerMessage,
+  User,
+} from "./wire.ts";
 
 /** A room of the copy; `covered` are the message numbers whose content is held or known lost. */
 export interface RoomCopy extends Room {
@@ -38,14 +46,25 @@ export interface Copy {
 
 export function newDirty(): Dirty {
   return {
-    everything: false, users: new Set(), rooms: new Set(), gone: new Set(), messages: [],
-    trimmed: new Map(), cursor: false,
+    everything: false,
+    users: new Set(),
+    rooms: new Set(),
+    gone: new Set(),
+    messages: [],
+    trimmed: new Map(),
+    cursor: false,
   };
 }
 
 export function newCopy(me = 0, device = 0): Copy {
   return {
-    epoch: null, cursor: 0, me, device, users: new Map(), rooms: new Map(), logs: new Map(),
+    epoch: null,
+    cursor: 0,
+    me,
+    device,
+    users: new Map(),
+    rooms: new Map(),
+    logs: new Map(),
     dirty: newDirty(),
   };
 }
@@ -82,14 +101,22 @@ export function reset(copy: Copy, epoch: string): void {
 /** Applies one message of the server; kinds that carry no state are ignored. */
 export function apply(copy: Copy, message: ServerMessage): void {
   switch (message.kind) {
-    case "user": return applyUser(copy, message.body);
-    case "room": return applyRoom(copy, message.body);
-    case "room_gone": return dropRoom(copy, message.body.room);
-    case "member_change": return applyMember(copy, message.body);
-    case "message": return applyMessage(copy, message.body);
-    case "read_mark": return applyRead(copy, message.body);
-    case "caught_up": return moveCursor(copy, message.body.cursor);
-    default: return;
+    case "user":
+      return applyUser(copy, message.body);
+    case "room":
+      return applyRoom(copy, message.body);
+    case "room_gone":
+      return dropRoom(copy, message.body.room);
+    case "member_change":
+      return applyMember(copy, message.body);
+    case "message":
+      return applyMessage(copy, message.body);
+    case "read_mark":
+      return applyRead(copy, message.body);
+    case "caught_up":
+      return moveCursor(copy, message.body.cursor);
+    default:
+      return;
   }
 }
 

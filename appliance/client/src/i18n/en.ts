@@ -3,17 +3,25 @@ export const en = {
   "app.name": "Linnet",
   "app.starting": "Opening Linnet…",
   "app.unreachable": "The box does not answer",
-  "app.unreachable.hint": "Is it plugged in, and is this device in the same network? Linnet keeps trying.",
+  "app.unreachable.hint":
+    "Is it plugged in, and is this device in the same network? Linnet keeps trying.",
+  "app.unsupported": "This browser keeps nothing",
+  "app.unsupported.hint":
+    "Linnet has to store unsent messages. Leave private browsing, or use a newer browser.",
   "app.elsewhere": "Linnet is open in another tab",
-  "app.elsewhere.hint": "One tab at a time writes, so that nothing is sent twice. When that tab is closed, this one carries on.",
+  "app.elsewhere.hint":
+    "One tab at a time writes, so that nothing is sent twice. When that tab is closed, this one carries on.",
   "app.elsewhere.take": "Use Linnet here",
 
   "claim.title": "Make this box yours",
-  "claim.lead": "You hold the claim link of a new Linnet box. Choose a name and a password: you become its owner.",
+  "claim.lead":
+    "You hold the claim link of a new Linnet box. Choose a name and a password: you become its owner.",
   "claim.token": "Claim code",
-  "claim.token.hint": "It is the part after #claim= in the link that was shown when the card was made, or on the box's screen.",
+  "claim.token.hint":
+    "It is the part after #claim= in the link that was shown when the card was made, or on the box's screen.",
   "claim.fingerprint": "Fingerprint of the box",
-  "claim.fingerprint.hint": "The same eight words stand on the box's screen and in the tool that made the card. If they differ, stop: you are talking to another device.",
+  "claim.fingerprint.hint":
+    "The same eight words stand on the box's screen and in the tool that made the card. If they differ, stop: you are talking to another device.",
   "claim.submit": "Become the owner",
   "claim.already": "This box already has an owner. Sign in instead.",
 
@@ -21,8 +29,10 @@ export const en = {
   "login.lead": "Sign in to this box.",
   "login.submit": "Sign in",
   "login.help": "No account yet, or forgot the password? The owner of the box can help.",
-  "login.note.revoked": "This device was signed out. Unsent messages are kept and go out after you sign in.",
-  "login.note.behind": "This browser lost a part of its memory, so it has to sign in anew. Unsent messages are kept.",
+  "login.note.revoked":
+    "This device was signed out. Unsent messages are kept and go out after you sign in.",
+  "login.note.behind":
+    "This browser lost a part of its memory, so it has to sign in anew. Unsent messages are kept.",
 
   "field.name": "Name",
   "field.password": "Password",
@@ -133,17 +143,21 @@ export const en = {
   "settings.version": "Linnet {version}",
 
   "trust.title": "Trust this box",
-  "trust.lead": "Chatting works without this. Your browser warns once because the box makes its own certificate: no company has to vouch for it, and it works without the Internet.",
+  "trust.lead":
+    "Chatting works without this. Your browser warns once because the box makes its own certificate: no company has to vouch for it, and it works without the Internet.",
   "trust.brings": "What trust brings",
   "trust.brings.1": "No more warning when you open Linnet.",
   "trust.brings.2": "Linnet can be installed like an app.",
   "trust.brings.3": "It will start without a connection, and notify you (in a later version).",
   "trust.how": "How to do it",
   "trust.download": "Download the box's certificate",
-  "trust.how.1": "Compare the fingerprint below with the one on the box's screen or in the tool that made the card.",
+  "trust.how.1":
+    "Compare the fingerprint below with the one on the box's screen or in the tool that made the card.",
   "trust.how.2": "Download the certificate and open it.",
-  "trust.how.3": "Add it as a trusted authority for websites. On iPhone and iPad, also switch it on under Settings, General, About, Certificate Trust.",
-  "trust.limit": "It can vouch only for addresses in your own network, never for a site on the Internet.",
+  "trust.how.3":
+    "Add it as a trusted authority for websites. On iPhone and iPad, also switch it on under Settings, General, About, Certificate Trust.",
+  "trust.limit":
+    "It can vouch only for addresses in your own network, never for a site on the Internet.",
   "trust.status.yes": "This page was loaded over an encrypted connection.",
 
   "nav.main": "Main",
@@ -154,7 +168,8 @@ export const en = {
   "action.close": "Close",
   "action.back": "Back",
 
-  "notice.storage": "This browser could not store something; keep the page open until everything is sent.",
+  "notice.storage":
+    "This browser could not store something; keep the page open until everything is sent.",
   "notice.outboxfull": "Too many unsent messages. Wait until the box answers.",
 
   "error.network": "The box does not answer. Try again.",
@@ -186,6 +201,7 @@ export const en = {
   "reason.card_failed": "its card failed; it restarts the storage.",
   "reason.shutting_down": "it is restarting.",
   "reason.internal": "something unexpected happened.",
-  "reason.unsure": "it may have arrived before this device was signed in anew. Look before you send it again.",
+  "reason.unsure":
+    "it may have arrived before this device was signed in anew. Look before you send it again.",
   "reason.room_changed": "the box was restored and this chat may not be the same any more.",
 } as const;

@@ -23,7 +23,8 @@ export function locale(): string {
 
 /** The best tongue for what the browser prefers. */
 export function preferred(languages: readonly string[]): Tongue {
-  const known = languages.map((language) => language.slice(0, 2).toLowerCase())
+  const known = languages
+    .map((language) => language.slice(0, 2).toLowerCase())
     .find((language) => language === "en" || language === "zh");
   return known === "zh" ? "zh" : "en";
 }

@@ -6,16 +6,21 @@ export const zh: Record<Key, string> = {
   "app.starting": "正在打开 Linnet…",
   "app.unreachable": "盒子没有应答",
   "app.unreachable.hint": "它通电了吗？本设备和它在同一个网络里吗？Linnet 会一直重试。",
+  "app.unsupported": "此浏览器无法保存数据",
+  "app.unsupported.hint": "Linnet 需要保存未发送的消息。请退出无痕浏览，或使用较新的浏览器。",
   "app.elsewhere": "Linnet 已在另一个标签页中打开",
-  "app.elsewhere.hint": "同一时间只有一个标签页负责收发，这样消息不会重复发送。那个标签页关闭后，这里会自动接上。",
+  "app.elsewhere.hint":
+    "同一时间只有一个标签页负责收发，这样消息不会重复发送。那个标签页关闭后，这里会自动接上。",
   "app.elsewhere.take": "在这里使用 Linnet",
 
   "claim.title": "认领这个盒子",
   "claim.lead": "您手中是一个新 Linnet 盒子的认领链接。请设置用户名和密码，您将成为它的所有者。",
   "claim.token": "认领码",
-  "claim.token.hint": "即链接中 #claim= 之后的部分，制作存储卡时会显示，也会显示在盒子连接的屏幕上。",
+  "claim.token.hint":
+    "即链接中 #claim= 之后的部分，制作存储卡时会显示，也会显示在盒子连接的屏幕上。",
   "claim.fingerprint": "盒子的指纹",
-  "claim.fingerprint.hint": "盒子的屏幕上和制卡工具里会显示同样的八个单词。如果不一致，请停下：您连接的是另一台设备。",
+  "claim.fingerprint.hint":
+    "盒子的屏幕上和制卡工具里会显示同样的八个单词。如果不一致，请停下：您连接的是另一台设备。",
   "claim.submit": "成为所有者",
   "claim.already": "这个盒子已有所有者，请直接登录。",
 
@@ -135,7 +140,8 @@ export const zh: Record<Key, string> = {
   "settings.version": "Linnet {version}",
 
   "trust.title": "信任这个盒子",
-  "trust.lead": "不做这一步也能聊天。盒子使用自己签发的证书，所以浏览器会警告一次：这样不需要任何公司担保，没有互联网也能使用。",
+  "trust.lead":
+    "不做这一步也能聊天。盒子使用自己签发的证书，所以浏览器会警告一次：这样不需要任何公司担保，没有互联网也能使用。",
   "trust.brings": "信任之后",
   "trust.brings.1": "打开 Linnet 时不再出现警告。",
   "trust.brings.2": "Linnet 可以像应用一样安装。",
@@ -144,7 +150,8 @@ export const zh: Record<Key, string> = {
   "trust.download": "下载盒子的证书",
   "trust.how.1": "将下面的指纹与盒子屏幕上或制卡工具里的指纹比对。",
   "trust.how.2": "下载证书并打开。",
-  "trust.how.3": "把它添加为网站的受信任机构。在 iPhone 和 iPad 上，还需在“设置—通用—关于本机—证书信任设置”中启用。",
+  "trust.how.3":
+    "把它添加为网站的受信任机构。在 iPhone 和 iPad 上，还需在“设置—通用—关于本机—证书信任设置”中启用。",
   "trust.limit": "它只能为您自己网络里的地址作证，绝不能用于互联网上的网站。",
   "trust.status.yes": "此页面通过加密连接载入。",
 

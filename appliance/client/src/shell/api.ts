@@ -5,12 +5,19 @@ export interface Facts {
   version: string;
   words: string[];
 }
-export interface SignedIn { user: number; device: number; token: string }
+export interface SignedIn {
+  user: number;
+  device: number;
+  token: string;
+}
 
 /** A refusal as the server states it, or `network` when no answer came. */
 export class ApiError extends Error {
   constructor(
-    readonly reason: string, readonly field: string, text: string, readonly status: number,
+    readonly reason: string,
+    readonly field: string,
+    text: string,
+    readonly status: number,
     readonly retryAfterSeconds: number,
   ) {
     super(text);
@@ -41,7 +48,10 @@ export async function logout(token: string): Promise<void> {
 }
 
 export async function addUser(
-  token: string, name: string, password: string, role: string,
+  token: string,
+  name: string,
+  password: string,
+  role: string,
 ): Promise<void> {
   await call("POST", "/api/users", token, { name, password, role });
 }
@@ -56,7 +66,10 @@ async function signIn(path: string, body: Record<string, string>): Promise<Signe
 }
 
 async function call(
-  method: string, path: string, token: string | null, body: unknown,
+  method: string,
+  path: string,
+  token: string | null,
+  body: unknown,
 ): Promise<Record<string, unknown>> {
   const headers: Record<string, string> = {};
   if (body !== null) headers["Content-Type"] = "application/json";
@@ -74,8 +87,11 @@ async function call(
 function refusal(response: Response, answer: Record<string, unknown>): ApiError {
   const seconds = Number(response.headers.get("Retry-After") ?? 0);
   return new ApiError(
-    String(answer["reason"] ?? "internal"), String(answer["field"] ?? ""),
-    String(answer["text"] ?? ""), response.status, Number.isFinite(seconds) ? seconds : 0,
+    String(answer["reason"] ?? "internal"),
+    String(answer["field"] ?? ""),
+    String(answer["text"] ?? ""),
+    response.status,
+    Number.isFinite(seconds) ? seconds : 0,
   );
 }
 
@@ -83,7 +99,8 @@ function refusal(response: Response, answer: Record<string, unknown>): ApiError 
 function deviceLabel(): string {
   const agent = navigator.userAgent;
   const browser = ["Firefox", "Edg", "Chrome", "Safari"].find((name) => agent.includes(name));
-  const system = ["Android", "iPhone", "iPad", "Windows", "Mac", "Linux"]
-    .find((name) => agent.includes(name));
+  const system = ["Android", "iPhone", "iPad", "Windows", "Mac", "Linux"].find((name) =>
+    agent.includes(name),
+  );
   return [browser ?? "Browser", system].filter(Boolean).join(", ");
 }

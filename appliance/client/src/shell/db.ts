@@ -6,9 +6,23 @@ import type { Entry, Outbox } from "../core/outbox.ts";
 import type { Copy, Dirty, RoomCopy } from "../core/sync.ts";
 import type { Message, User } from "../core/wire.ts";
 
-export interface Account { user: number; device: number; token: string; name: string }
-interface SyncMark { epoch: string | null; cursor: number; me: number; device: number }
-interface OutboxMark { device: number; assigned: number; next_id: number }
+export interface Account {
+  user: number;
+  device: number;
+  token: string;
+  name: string;
+}
+interface SyncMark {
+  epoch: string | null;
+  cursor: number;
+  me: number;
+  device: number;
+}
+interface OutboxMark {
+  device: number;
+  assigned: number;
+  next_id: number;
+}
 
 interface Schema extends DBSchema {
   account: { key: string; value: Account };
@@ -19,16 +33,21 @@ interface Schema extends DBSchema {
   outbox: { key: number; value: Entry };
 }
 const WRITTEN = ["marks", "users", "rooms", "messages", "outbox"] as const;
-type WriteTx = IDBPTransaction<Schema, typeof WRITTEN[number][], "readwrite">;
+type WriteTx = IDBPTransaction<Schema, (typeof WRITTEN)[number][], "readwrite">;
 
 /** Another tab has become the writer. */
 export class NotWriter extends Error {}
 
 export class Store {
-  private constructor(private readonly db: IDBPDatabase<Schema>, readonly box: string) {}
+  private constructor(
+    private readonly db: IDBPDatabase<Schema>,
+    readonly box: string,
+  ) {}
 
   static async open(box: string): Promise<Store> {
     const db = await openDB<Schema>(`linnet-${box}`, 1, {
+      // Another tab signs out: it must not wait for this one.
+      blocking: (_current, _blocked, event) => (event.target as IDBDatabase).close(),
       upgrade(fresh) {
         fresh.createObjectStore("account");
         fresh.createObjectStore("marks");
@@ -121,7 +140,9 @@ interface Plan {
 function planWrite(copy: Copy, dirty: Dirty, outbox: Outbox | null): Plan {
   const { epoch, cursor, me, device } = copy;
   const sent = outbox && {
-    device: outbox.device, assigned: outbox.assigned, next_id: outbox.next_id,
+    device: outbox.device,
+    assigned: outbox.assigned,
+    next_id: outbox.next_id,
   };
   return {
     dirty,

@@ -8,7 +8,10 @@ export class Turn {
   private release: (() => void) | null = null;
   private readonly name: string;
 
-  constructor(box: string, private readonly events: { gained(): void; lost(): Promise<void> }) {
+  constructor(
+    box: string,
+    private readonly events: { gained(): void; lost(): Promise<void> },
+  ) {
     this.name = `linnet-${box}`;
     this.channel = new BroadcastChannel(this.name);
     this.channel.onmessage = (event: MessageEvent) => {

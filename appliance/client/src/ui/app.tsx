@@ -5,7 +5,8 @@ import { t } from "../i18n/index.ts";
 import { state, useStore } from "../store.ts";
 import { Conversation } from "./conversation.tsx";
 import { Dialogs } from "./dialogs.tsx";
-import { ClaimPage, ElsewherePage, LoginPage, StartingPage, UnreachablePage } from "./gate.tsx";
+import { ClaimPage, ElsewherePage, LoginPage, StartingPage } from "./gate.tsx";
+import { UnreachablePage, UnsupportedPage } from "./gate.tsx";
 import { Icon, IconButton, Logo } from "./parts.tsx";
 import { PeoplePage } from "./people.tsx";
 import { SettingsPage } from "./settings.tsx";
@@ -15,12 +16,20 @@ import { TrustPage } from "./trust.tsx";
 export function App(): VNode {
   const { page } = useStore();
   switch (page) {
-    case "starting": return <StartingPage />;
-    case "unreachable": return <UnreachablePage />;
-    case "elsewhere": return <ElsewherePage />;
-    case "claim": return <ClaimPage />;
-    case "login": return <LoginPage />;
-    case "main": return <Main />;
+    case "starting":
+      return <StartingPage />;
+    case "unsupported":
+      return <UnsupportedPage />;
+    case "unreachable":
+      return <UnreachablePage />;
+    case "elsewhere":
+      return <ElsewherePage />;
+    case "claim":
+      return <ClaimPage />;
+    case "login":
+      return <LoginPage />;
+    case "main":
+      return <Main />;
   }
 }
 
@@ -43,10 +52,14 @@ function Main(): VNode {
 function Detail(): VNode {
   const { route } = state;
   switch (route.view) {
-    case "room": return <Conversation id={route.room} />;
-    case "people": return <PeoplePage />;
-    case "settings": return <SettingsPage />;
-    case "trust": return <TrustPage />;
+    case "room":
+      return <Conversation id={route.room} />;
+    case "people":
+      return <PeoplePage />;
+    case "settings":
+      return <SettingsPage />;
+    case "trust":
+      return <TrustPage />;
     case "home":
       return (
         <main class="conversation nothing">
@@ -66,13 +79,17 @@ function Line(): VNode {
     <div class="line" role="status">
       {waiting && (
         <p class="line-note">
-          <Icon name="warn" /><span>{t("line.waiting")}</span>
-          <button type="button" class="link-button" onClick={reconnect}>{t("line.retry")}</button>
+          <Icon name="warn" />
+          <span>{t("line.waiting")}</span>
+          <button type="button" class="link-button" onClick={reconnect}>
+            {t("line.retry")}
+          </button>
         </p>
       )}
       {!waiting && trouble && (
         <p class="line-note">
-          <Icon name="warn" />{t("line.trouble", { reason: t(`reason.${trouble}`) })}
+          <Icon name="warn" />
+          {t("line.trouble", { reason: t(`reason.${trouble}`) })}
         </p>
       )}
       {state.notice && (

@@ -23,8 +23,11 @@ export function Composer({ room, name }: { room: number; name: string }): VNode 
     if (area.current) fit(area.current);
   }, [draft]);
   const send = (): void => {
-    if (over <= 0) sendDraft(room);
-    area.current?.focus();
+    if (over > 0 || !area.current) return;
+    sendDraft(room);
+    // At once, not with the next frame: a fast key must not find the old text.
+    area.current.value = "";
+    area.current.focus();
   };
   const key = (event: KeyboardEvent): void => {
     const composing = event.isComposing || event.keyCode === COMPOSING_KEY_CODE;
@@ -34,13 +37,30 @@ export function Composer({ room, name }: { room: number; name: string }): VNode 
   };
   return (
     <form class="composer" onSubmit={(event) => (event.preventDefault(), send())}>
-      <textarea ref={area} rows={1} value={draft} dir="auto" enterkeyhint="send"
-        aria-label={t("room.compose", { name })} placeholder={t("room.compose", { name })}
-        aria-describedby="composer-hint" aria-invalid={over > 0} onKeyDown={key}
-        onInput={(event) => setDraft(room, event.currentTarget.value)} />
-      <IconButton icon="send" label={t("room.send")} onClick={send}
-        class={draft.trim() === "" ? "send" : "send ready"} />
-      <p id="composer-hint" class={over > 0 ? "composer-note wrong" : "composer-note"} role="status">
+      <textarea
+        ref={area}
+        rows={1}
+        value={draft}
+        dir="auto"
+        enterkeyhint="send"
+        aria-label={t("room.compose", { name })}
+        placeholder={t("room.compose", { name })}
+        aria-describedby="composer-hint"
+        aria-invalid={over > 0}
+        onKeyDown={key}
+        onInput={(event) => setDraft(room, event.currentTarget.value)}
+      />
+      <IconButton
+        icon="send"
+        label={t("room.send")}
+        onClick={send}
+        class={draft.trim() === "" ? "send" : "send ready"}
+      />
+      <p
+        id="composer-hint"
+        class={over > 0 ? "composer-note wrong" : "composer-note"}
+        role="status"
+      >
         {over > 0 ? t("room.toolong", { count: over }) : t("room.hint")}
       </p>
     </form>

@@ -13,7 +13,10 @@ export function Conversation({ id }: { id: number }): VNode {
   const room = state.copy.rooms.get(id);
   if (!room) return <NoRoom />;
   return (
-    <main class="conversation" onKeyDown={(event) => event.key === "Escape" && go({ view: "home" })}>
+    <main
+      class="conversation"
+      onKeyDown={(event) => event.key === "Escape" && go({ view: "home" })}
+    >
       <Head room={room} />
       <Log key={`log${id}`} room={room} />
       <Composer key={`compose${id}`} room={id} name={roomName(state.copy, room)} />
@@ -26,9 +29,11 @@ function NoRoom(): VNode {
   return (
     <main class="conversation nothing">
       <p class="quiet">{gone ? t("room.gone") : null}</p>
-      <p><button type="button" class="button" onClick={() => go({ view: "home" })}>
-        {t("room.back")}
-      </button></p>
+      <p>
+        <button type="button" class="button" onClick={() => go({ view: "home" })}>
+          {t("room.back")}
+        </button>
+      </p>
     </main>
   );
 }
@@ -38,8 +43,12 @@ function Head({ room }: { room: RoomCopy }): VNode {
   const name = roomName(state.copy, room);
   return (
     <header class="room-head">
-      <IconButton icon="back" label={t("room.back")} class="phone-only"
-        onClick={() => go({ view: "home" })} />
+      <IconButton
+        icon="back"
+        label={t("room.back")}
+        class="phone-only"
+        onClick={() => go({ view: "home" })}
+      />
       <Avatar id={group ? room.room : otherOf(state.copy, room)} name={name} group={group} />
       <div class="room-title">
         <h1>{name}</h1>
@@ -49,10 +58,16 @@ function Head({ room }: { room: RoomCopy }): VNode {
       </div>
       {group && (
         <>
-          <IconButton icon="people" label={t("room.menu.members")}
-            onClick={() => openDialog({ kind: "members", room: room.room })} />
-          <IconButton icon="leave" label={t("room.menu.leave")}
-            onClick={() => openDialog({ kind: "leave", room: room.room })} />
+          <IconButton
+            icon="people"
+            label={t("room.menu.members")}
+            onClick={() => openDialog({ kind: "members", room: room.room })}
+          />
+          <IconButton
+            icon="leave"
+            label={t("room.menu.leave")}
+            onClick={() => openDialog({ kind: "leave", room: room.room })}
+          />
         </>
       )}
     </header>

@@ -5,7 +5,15 @@ import type { RoomCopy } from "../core/sync.ts";
 import type { History, User } from "../core/wire.ts";
 import { t } from "../i18n/index.ts";
 import { state } from "../store.ts";
-import { Avatar, DialogFrame, Field, formTexts, FormProblem, Icon, SubmitButton } from "./parts.tsx";
+import {
+  Avatar,
+  DialogFrame,
+  Field,
+  formTexts,
+  FormProblem,
+  Icon,
+  SubmitButton,
+} from "./parts.tsx";
 import { usersByName } from "./people.tsx";
 import { roomName, userName } from "./text.ts";
 
@@ -13,11 +21,16 @@ export function Dialogs(): VNode | null {
   const { dialog } = state;
   if (!dialog) return null;
   switch (dialog.kind) {
-    case "new_chat": return <NewChat />;
-    case "new_group": return <NewGroup />;
-    case "add_user": return <AddUser />;
-    case "members": return withRoom(dialog.room, (room) => <Members room={room} />);
-    case "leave": return withRoom(dialog.room, (room) => <Leave room={room} />);
+    case "new_chat":
+      return <NewChat />;
+    case "new_group":
+      return <NewGroup />;
+    case "add_user":
+      return <AddUser />;
+    case "members":
+      return withRoom(dialog.room, (room) => <Members room={room} />);
+    case "leave":
+      return withRoom(dialog.room, (room) => <Leave room={room} />);
   }
 }
 
@@ -101,7 +114,9 @@ function Members({ room }: { room: RoomCopy }): VNode {
   return (
     <DialogFrame title={t("members.title", { name: roomName(state.copy, room) })}>
       <ul class="people">
-        {[...inside].map((user) => <MemberRow key={user} room={room} user={user} />)}
+        {[...inside].map((user) => (
+          <MemberRow key={user} room={room} user={user} />
+        ))}
       </ul>
       <h3>{t("members.add")}</h3>
       {outside.length === 0 && <p class="quiet">{t("members.all")}</p>}
@@ -126,11 +141,18 @@ function MemberRow({ room, user }: { room: RoomCopy; user: number }): VNode {
   return (
     <li class="person">
       <Avatar id={user} name={name} group={false} />
-      <span class="person-name">{name}{me && <em class="quiet">{t("members.you")}</em>}</span>
+      <span class="person-name">
+        {name}
+        {me && <em class="quiet">{t("members.you")}</em>}
+      </span>
       {!me && (
-        <button type="button" class="icon-button" aria-label={t("members.remove", { name })}
+        <button
+          type="button"
+          class="icon-button"
+          aria-label={t("members.remove", { name })}
           title={t("members.remove", { name })}
-          onClick={() => command({ kind: "remove_member", room: room.room, user })}>
+          onClick={() => command({ kind: "remove_member", room: room.room, user })}
+        >
           <Icon name="close" />
         </button>
       )}
@@ -148,8 +170,12 @@ function Leave({ room }: { room: RoomCopy }): VNode {
     <DialogFrame title={t("leave.title", { name: roomName(state.copy, room) })}>
       <p>{t("leave.text")}</p>
       <div class="dialog-actions">
-        <button type="button" class="button" onClick={closeDialog}>{t("action.cancel")}</button>
-        <button type="button" class="button danger" onClick={leave}>{t("leave.submit")}</button>
+        <button type="button" class="button" onClick={closeDialog}>
+          {t("action.cancel")}
+        </button>
+        <button type="button" class="button danger" onClick={leave}>
+          {t("leave.submit")}
+        </button>
       </div>
     </DialogFrame>
   );
@@ -164,8 +190,12 @@ function AddUser(): VNode {
     <DialogFrame title={t("adduser.title")}>
       <form onSubmit={(event) => void submit(event)} noValidate>
         <Field name="name" label={t("field.name")} autofocus />
-        <Field name="password" label={t("field.password")} hint={t("field.password.hint")}
-          autocomplete="new-password" />
+        <Field
+          name="password"
+          label={t("field.password")}
+          hint={t("field.password.hint")}
+          autocomplete="new-password"
+        />
         <fieldset class="choice">
           <legend>{t("field.role")}</legend>
           {(["member", "admin"] as const).map((role) => (

@@ -21,22 +21,46 @@ function Gate({ title, children }: { title: string; children?: ComponentChildren
 
 /** The other language by its own name, for people who can't read this one. */
 function LanguageSwitch(): VNode {
-  const other = locale() === "en" ? ({ tongue: "zh", name: "中文" } as const)
-    : ({ tongue: "en", name: "English" } as const);
+  const other =
+    locale() === "en"
+      ? ({ tongue: "zh", name: "中文" } as const)
+      : ({ tongue: "en", name: "English" } as const);
   return (
-    <button type="button" class="link-button" lang={other.tongue}
-      onClick={() => setLanguage(other.tongue)}>
+    <button
+      type="button"
+      class="link-button"
+      lang={other.tongue}
+      onClick={() => setLanguage(other.tongue)}
+    >
       {other.name}
     </button>
   );
 }
 
 export function StartingPage(): VNode {
-  return <main class="gate"><p class="quiet" role="status">{t("app.starting")}</p></main>;
+  return (
+    <main class="gate">
+      <p class="quiet" role="status">
+        {t("app.starting")}
+      </p>
+    </main>
+  );
+}
+
+export function UnsupportedPage(): VNode {
+  return (
+    <Gate title={t("app.unsupported")}>
+      <p>{t("app.unsupported.hint")}</p>
+    </Gate>
+  );
 }
 
 export function UnreachablePage(): VNode {
-  return <Gate title={t("app.unreachable")}><p role="status">{t("app.unreachable.hint")}</p></Gate>;
+  return (
+    <Gate title={t("app.unreachable")}>
+      <p role="status">{t("app.unreachable.hint")}</p>
+    </Gate>
+  );
 }
 
 export function ElsewherePage(): VNode {
@@ -60,12 +84,15 @@ export function ClaimPage(): VNode {
     <Gate title={t("claim.title")}>
       <p>{t("claim.lead")}</p>
       <form onSubmit={submit} noValidate>
-        {askToken && (
-          <Field name="token" label={t("claim.token")} hint={t("claim.token.hint")} />
-        )}
+        {askToken && <Field name="token" label={t("claim.token")} hint={t("claim.token.hint")} />}
         <Field name="name" label={t("field.name")} autocomplete="username" autofocus />
-        <Field name="password" label={t("field.password")} type="password"
-          autocomplete="new-password" hint={t("field.password.hint")} />
+        <Field
+          name="password"
+          label={t("field.password")}
+          type="password"
+          autocomplete="new-password"
+          hint={t("field.password.hint")}
+        />
         <FormProblem />
         <SubmitButton label={t("claim.submit")} />
       </form>
@@ -88,8 +115,12 @@ export function LoginPage(): VNode {
       <p role="status">{state.loginNote ? t(state.loginNote) : t("login.lead")}</p>
       <form onSubmit={submit} noValidate>
         <Field name="name" label={t("field.name")} autocomplete="username" autofocus />
-        <Field name="password" label={t("field.password")} type="password"
-          autocomplete="current-password" />
+        <Field
+          name="password"
+          label={t("field.password")}
+          type="password"
+          autocomplete="current-password"
+        />
         <FormProblem />
         <SubmitButton label={t("login.submit")} />
       </form>

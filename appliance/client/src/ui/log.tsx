@@ -14,7 +14,12 @@ import { timeline, type Item } from "./timeline.ts";
 const NEAR_BOTTOM_PX = 48;
 const NEAR_TOP_PX = 600;
 
-interface Before { atBottom: boolean; height: number; top: number; first: number }
+interface Before {
+  atBottom: boolean;
+  height: number;
+  top: number;
+  first: number;
+}
 
 export class Log extends Component<{ room: RoomCopy }> {
   private readonly box = createRef<HTMLDivElement>();
@@ -23,6 +28,8 @@ export class Log extends Component<{ room: RoomCopy }> {
   private mine = 0;
 
   override componentDidMount(): void {
+    this.mine = this.written();
+    this.first = newestStretch(state.copy, this.props.room.room).messages[0]?.seq ?? 0;
     this.toBottom();
     this.look();
     addEventListener("focus", this.look);
@@ -38,7 +45,10 @@ export class Log extends Component<{ room: RoomCopy }> {
     const box = this.box.current;
     if (!box) return { atBottom: true, height: 0, top: 0, first: 0 };
     return {
-      atBottom: this.atBottom(), height: box.scrollHeight, top: box.scrollTop, first: this.first,
+      atBottom: this.atBottom(),
+      height: box.scrollHeight,
+      top: box.scrollTop,
+      first: this.first,
     };
   }
 
@@ -90,8 +100,14 @@ export class Log extends Component<{ room: RoomCopy }> {
     const items = timeline(room, messages, entries, state.newFrom, state.copy.me);
     return (
       <div class="log-frame">
-        <div class="log" ref={this.box} onScroll={this.look} tabIndex={0} role="log"
-          aria-label={t("room.log", { name: roomName(state.copy, room) })}>
+        <div
+          class="log"
+          ref={this.box}
+          onScroll={this.look}
+          tabIndex={0}
+          role="log"
+          aria-label={t("room.log", { name: roomName(state.copy, room) })}
+        >
           <div class="log-top quiet">
             {before !== null && state.fetching.has(room.room) ? t("room.loading") : null}
             {before === null ? t(items.length === 0 ? "room.first" : "room.beginning") : null}
@@ -108,22 +124,39 @@ export class Log extends Component<{ room: RoomCopy }> {
   private item(room: RoomCopy, item: Item): VNode {
     switch (item.kind) {
       case "day":
-        return <li key={item.key} class="mark"><span>{dayName(item.time_ms, Date.now())}</span></li>;
+        return (
+          <li key={item.key} class="mark">
+            <span>{dayName(item.time_ms, Date.now())}</span>
+          </li>
+        );
       case "new":
-        return <li key={item.key} class="mark new"><span>{t("room.new")}</span></li>;
+        return (
+          <li key={item.key} class="mark new">
+            <span>{t("room.new")}</span>
+          </li>
+        );
       case "damaged":
         return (
-          <li key={item.key} class="mark"><span>{plural("room.damaged", item.count)}</span></li>
+          <li key={item.key} class="mark">
+            <span>{plural("room.damaged", item.count)}</span>
+          </li>
         );
       case "pending":
         return <WaitingMessage {...item} />;
       case "message": {
         const { message, first, last } = item;
         return (
-          <SentMessage key={item.key} message={message} first={first} last={last}
-            mine={message.author === state.copy.me} showAuthor={room.room_kind === "group"}
-            author={userName(state.copy, message.author)} read={readBy(room, message.seq)}
-            tongue={locale()} />
+          <SentMessage
+            key={item.key}
+            message={message}
+            first={first}
+            last={last}
+            mine={message.author === state.copy.me}
+            showAuthor={room.room_kind === "group"}
+            author={userName(state.copy, message.author)}
+            read={readBy(room, message.seq)}
+            tongue={locale()}
+          />
         );
       }
     }

@@ -11,8 +11,12 @@ function MessageText({ text }: { text: string }): VNode {
   return (
     <p class="message-text" dir="auto">
       {linkify(text).map(({ text: piece, href }) =>
-        href === null ? piece : (
-          <a href={href} target="_blank" rel="noopener noreferrer">{piece}</a>
+        href === null ? (
+          piece
+        ) : (
+          <a href={href} target="_blank" rel="noopener noreferrer">
+            {piece}
+          </a>
         ),
       )}
     </p>
@@ -20,7 +24,11 @@ function MessageText({ text }: { text: string }): VNode {
 }
 
 export interface SentProps {
-  message: Message; first: boolean; last: boolean; mine: boolean; showAuthor: boolean;
+  message: Message;
+  first: boolean;
+  last: boolean;
+  mine: boolean;
+  showAuthor: boolean;
   author: string;
   /** Who has read it, in words; empty when nobody or not shown. */
   read: string;
@@ -33,11 +41,17 @@ export class SentMessage extends Still<SentProps> {
     const { message, first, last, mine, showAuthor, author, read } = this.props;
     return (
       <li class={look(mine, first, last)} data-seq={message.seq}>
-        {showAuthor && !mine && (
-          last ? <Avatar id={message.author} name={author} group={false} /> : <span class="avatar-gap" />
-        )}
+        {showAuthor &&
+          !mine &&
+          (last ? (
+            <Avatar id={message.author} name={author} group={false} />
+          ) : (
+            <span class="avatar-gap" />
+          ))}
         <div class="bubble">
-          <span class={showAuthor && first && !mine ? `author ink-${message.author % 8}` : "hidden"}>
+          <span
+            class={showAuthor && first && !mine ? `author ink-${message.author % 8}` : "hidden"}
+          >
             {mine ? t("message.you") : author}
           </span>
           <MessageText text={message.text} />
@@ -58,12 +72,18 @@ function look(mine: boolean, first: boolean, last: boolean): string {
 function State({ icon, label }: { icon: "check" | "checks" | "clock"; label: string }): VNode {
   return (
     <span class={`state ${icon}`} title={label}>
-      <Icon name={icon} /><span class="hidden">{label}</span>
+      <Icon name={icon} />
+      <span class="hidden">{label}</span>
     </span>
   );
 }
 
-interface WaitingProps { entry: Entry; text: string; first: boolean; last: boolean }
+interface WaitingProps {
+  entry: Entry;
+  text: string;
+  first: boolean;
+  last: boolean;
+}
 
 export function WaitingMessage({ entry, text, first, last }: WaitingProps): VNode {
   const { failure } = entry;

@@ -22,12 +22,21 @@ export function PeoplePage(): VNode {
       <p>{t("people.lead")}</p>
       {mayManage() && (
         <p>
-          <button type="button" class="button primary" onClick={() => openDialog({ kind: "add_user" })}>
-            <Icon name="plus" />{t("people.add")}
+          <button
+            type="button"
+            class="button primary"
+            onClick={() => openDialog({ kind: "add_user" })}
+          >
+            <Icon name="plus" />
+            {t("people.add")}
           </button>
         </p>
       )}
-      <ul class="people">{usersByName().map((user) => <Person key={user.user} user={user} />)}</ul>
+      <ul class="people">
+        {usersByName().map((user) => (
+          <Person key={user.user} user={user} />
+        ))}
+      </ul>
     </Pane>
   );
 }
@@ -37,14 +46,24 @@ function Person({ user }: { user: User }): VNode {
   const body = (
     <>
       <Avatar id={user.user} name={user.name} group={false} />
-      <span class="person-name">{user.name}{me && <em class="quiet">{t("members.you")}</em>}</span>
+      <span class="person-name">
+        {user.name}
+        {me && <em class="quiet">{t("members.you")}</em>}
+      </span>
       <span class="quiet">{t(`role.${user.role}`)}</span>
     </>
   );
-  if (me) return <li><div class="person">{body}</div></li>;
+  if (me)
+    return (
+      <li>
+        <div class="person">{body}</div>
+      </li>
+    );
   return (
     <li>
-      <button type="button" class="person" onClick={() => openDirect(user.user)}>{body}</button>
+      <button type="button" class="person" onClick={() => openDirect(user.user)}>
+        {body}
+      </button>
     </li>
   );
 }

@@ -18,10 +18,17 @@ export function Sidebar(): VNode {
       <header class="sidebar-head">
         <Logo />
         <h1>{t("rooms.title")}</h1>
-        <IconButton icon="group" label={t("rooms.newgroup")}
-          onClick={() => openDialog({ kind: "new_group" })} />
-        <IconButton icon="plus" label={t("rooms.new")} class="strong"
-          onClick={() => openDialog({ kind: "new_chat" })} />
+        <IconButton
+          icon="group"
+          label={t("rooms.newgroup")}
+          onClick={() => openDialog({ kind: "new_group" })}
+        />
+        <IconButton
+          icon="plus"
+          label={t("rooms.new")}
+          class="strong"
+          onClick={() => openDialog({ kind: "new_chat" })}
+        />
       </header>
       {rooms.length > 5 && <Filter />}
       {rooms.length === 0 ? <NoRooms /> : <RoomList rooms={shown} />}
@@ -34,9 +41,14 @@ function Filter(): VNode {
   return (
     <div class="filter">
       <Icon name="search" />
-      <input type="search" value={state.filter} aria-label={t("rooms.filter")}
-        placeholder={t("rooms.filter")} onInput={(event) => setFilter(event.currentTarget.value)}
-        onKeyDown={(event) => event.key === "Escape" && setFilter("")} />
+      <input
+        type="search"
+        value={state.filter}
+        aria-label={t("rooms.filter")}
+        placeholder={t("rooms.filter")}
+        onInput={(event) => setFilter(event.currentTarget.value)}
+        onKeyDown={(event) => event.key === "Escape" && setFilter("")}
+      />
     </div>
   );
 }
@@ -58,8 +70,12 @@ function RoomList({ rooms }: { rooms: RoomCopy[] }): VNode {
     <nav class="room-nav" aria-label={t("nav.chats")}>
       <ul class="rooms" onKeyDown={walk}>
         {rooms.map((room) => (
-          <RoomRow key={room.room} room={room} current={room.room === current}
-            reachable={room.room === first} />
+          <RoomRow
+            key={room.room}
+            room={room}
+            current={room.room === current}
+            reachable={room.room === first}
+          />
         ))}
       </ul>
       {rooms.length === 0 && <p class="empty-list quiet">{t("rooms.nomatch")}</p>}
@@ -85,9 +101,13 @@ function RoomRow(props: { room: RoomCopy; current: boolean; reachable: boolean }
   const unread = current && document.hasFocus() ? 0 : room.unread;
   return (
     <li>
-      <button type="button" class={current ? "room-row current" : "room-row"}
-        aria-current={current ? "page" : undefined} tabIndex={reachable ? 0 : -1}
-        onClick={() => go({ view: "room", room: room.room })}>
+      <button
+        type="button"
+        class={current ? "room-row current" : "room-row"}
+        aria-current={current ? "page" : undefined}
+        tabIndex={reachable ? 0 : -1}
+        onClick={() => go({ view: "room", room: room.room })}
+      >
         <Avatar id={group ? room.room : otherOf(state.copy, room)} name={name} group={group} />
         <span class="room-text">
           <span class="room-line">
@@ -135,18 +155,33 @@ function lastWords(room: RoomCopy): string {
 
 function Navigation(): VNode {
   const { view } = state.route;
-  const items: { to: "home" | "people" | "settings"; icon: IconName; label: string; on: boolean }[] = [
+  const items: {
+    to: "home" | "people" | "settings";
+    icon: IconName;
+    label: string;
+    on: boolean;
+  }[] = [
     { to: "home", icon: "chats", label: t("nav.chats"), on: view === "home" || view === "room" },
     { to: "people", icon: "people", label: t("nav.people"), on: view === "people" },
-    { to: "settings", icon: "settings", label: t("nav.settings"),
-      on: view === "settings" || view === "trust" },
+    {
+      to: "settings",
+      icon: "settings",
+      label: t("nav.settings"),
+      on: view === "settings" || view === "trust",
+    },
   ];
   return (
     <nav class="main-nav" aria-label={t("nav.main")}>
       {items.map(({ to, icon, label, on }) => (
-        <button key={to} type="button" class={on ? "nav-item current" : "nav-item"}
-          aria-current={on ? "true" : undefined} onClick={() => go({ view: to })}>
-          <Icon name={icon} /><span>{label}</span>
+        <button
+          key={to}
+          type="button"
+          class={on ? "nav-item current" : "nav-item"}
+          aria-current={on ? "true" : undefined}
+          onClick={() => go({ view: to })}
+        >
+          <Icon name={icon} />
+          <span>{label}</span>
         </button>
       ))}
     </nav>

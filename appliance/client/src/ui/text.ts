@@ -27,7 +27,10 @@ export function dayName(timeMs: number, nowMs: number): string {
   if (sameDay(timeMs, nowMs - 86_400_000)) return t("day.yesterday");
   const year = new Date(timeMs).getFullYear() === new Date(nowMs).getFullYear();
   return new Intl.DateTimeFormat(locale(), {
-    weekday: "long", day: "numeric", month: "long", ...(year ? {} : { year: "numeric" }),
+    weekday: "long",
+    day: "numeric",
+    month: "long",
+    ...(year ? {} : { year: "numeric" }),
   }).format(timeMs);
 }
 
@@ -42,7 +45,10 @@ export function shortTime(timeMs: number, nowMs: number): string {
   return new Intl.DateTimeFormat(locale(), { day: "numeric", month: "numeric" }).format(timeMs);
 }
 
-export interface Piece { text: string; href: string | null }
+export interface Piece {
+  text: string;
+  href: string | null;
+}
 
 const LINK = /https?:\/\/[^\s<>"'`\u3000-\u303f\uff00-\uffef]+/gi;
 const TRAILING = /[.,;:!?)\]}…]+$/;

@@ -15,7 +15,11 @@ export type Item =
 type Spoken = Item & { kind: "message" | "pending" };
 
 export function timeline(
-  room: RoomCopy, messages: readonly Message[], entries: readonly Entry[], newFrom: number, me: number,
+  room: RoomCopy,
+  messages: readonly Message[],
+  entries: readonly Entry[],
+  newFrom: number,
+  me: number,
 ): Item[] {
   const items: Item[] = [];
   let previous: Message | null = null;

@@ -7,7 +7,13 @@ import { Pane } from "./pane.tsx";
 
 /** The eight-word fingerprint, numbered so that two people can compare it aloud. */
 export function Words({ words }: { words: readonly string[] }): VNode {
-  return <ol class="words">{words.map((word) => <li key={word}>{word}</li>)}</ol>;
+  return (
+    <ol class="words">
+      {words.map((word) => (
+        <li key={word}>{word}</li>
+      ))}
+    </ol>
+  );
 }
 
 export function TrustPage(): VNode {
@@ -18,11 +24,24 @@ export function TrustPage(): VNode {
       <p>{t("trust.lead")}</p>
       <h2>{t("trust.brings")}</h2>
       <ul class="plain-list">
-        {brings.map((key) => <li key={key}><Icon name="check" />{t(key)}</li>)}
+        {brings.map((key) => (
+          <li key={key}>
+            <Icon name="check" />
+            {t(key)}
+          </li>
+        ))}
       </ul>
       <h2>{t("trust.how")}</h2>
-      <ol class="steps">{how.map((key) => <li key={key}>{t(key)}</li>)}</ol>
-      <p><a class="button primary" href="/ca.crt" download="linnet-ca.crt">{t("trust.download")}</a></p>
+      <ol class="steps">
+        {how.map((key) => (
+          <li key={key}>{t(key)}</li>
+        ))}
+      </ol>
+      <p>
+        <a class="button primary" href="/ca.crt" download="linnet-ca.crt">
+          {t("trust.download")}
+        </a>
+      </p>
       <h2>{t("claim.fingerprint")}</h2>
       <Words words={state.facts?.words ?? []} />
       <p class="quiet">{t("trust.limit")}</p>

@@ -1,16 +1,35 @@
 // A small box for tests: the sync contract over plain objects, without sockets or disk.
 // It is a second reading of the wire document, so that the client is not tested against itself.
-import type { ClientMessage, Command, Member, Message, Room, ServerMessage, User } from "../../src/core/wire.ts";
+import type {
+  ClientMessage,
+  Command,
+  Member,
+  Message,
+  Room,
+  ServerMessage,
+  User,
+} from "../../src/core/wire.ts";
 
 export interface FakeRoom {
-  room: number; kind: "direct" | "group"; name: string; history: "all" | "since_join";
-  since: Map<number, number>; reads: Map<number, number>; messages: Message[]; offset: number;
+  room: number;
+  kind: "direct" | "group";
+  name: string;
+  history: "all" | "since_join";
+  since: Map<number, number>;
+  reads: Map<number, number>;
+  messages: Message[];
+  offset: number;
 }
 export interface FakeDevice {
-  device: number; user: number; token: string; last: number;
+  device: number;
+  user: number;
+  token: string;
+  last: number;
   results: Map<number, { content: string; reply: ServerMessage }>;
 }
-export interface FakeUser extends User { password: string }
+export interface FakeUser extends User {
+  password: string;
+}
 /** A record of the log: who may see it decides at delivery. */
 type Change = { offset: number; to: number[] | null; message: ServerMessage };
 export type Deliver = (user: number, message: ServerMessage) => void;
@@ -48,7 +67,8 @@ export class FakeBox {
   /** Everything a session gets between welcome and caught_up. */
   snapshot(user: number): ServerMessage[] {
     const users = this.users.map((one) => ({ kind: "user", body: pub(one) }) as const);
-    const rooms = this.rooms.filter((room) => room.since.has(user))
+    const rooms = this.rooms
+      .filter((room) => room.since.has(user))
       .map((room) => ({ kind: "room", body: this.view(room, user) }) as const);
     return [...users, ...rooms];
   }
@@ -86,7 +106,8 @@ export class FakeBox {
   private run(device: FakeDevice, command: Command & { counter: number }): ServerMessage {
     const { counter } = command;
     const refuse = (reason: "no_such_room" | "not_allowed"): ServerMessage => ({
-      kind: "refused", body: { counter, reason, field: "room", text: reason },
+      kind: "refused",
+      body: { counter, reason, field: "room", text: reason },
     });
     switch (command.kind) {
       case "send": {
@@ -108,7 +129,8 @@ export class FakeBox {
         const room = this.addRoom("group", command.name, command.history, members);
         return ack(counter, room.offset, room.room, 0);
       }
-      case "add_member": case "remove_member": {
+      case "add_member":
+      case "remove_member": {
         const room = this.room(command.room);
         if (!room?.since.has(device.user) || room.kind !== "group") return refuse("not_allowed");
         if (command.kind === "add_member") this.join(room, command.user);
@@ -119,11 +141,20 @@ export class FakeBox {
   }
 
   addRoom(
-    kind: "direct" | "group", name: string, history: FakeRoom["history"], members: number[],
+    kind: "direct" | "group",
+    name: string,
+    history: FakeRoom["history"],
+    members: number[],
   ): FakeRoom {
     const room: FakeRoom = {
-      room: this.rooms.length + 1, kind, name, history, offset: this.next(), messages: [],
-      since: new Map(members.map((user) => [user, 1])), reads: new Map(),
+      room: this.rooms.length + 1,
+      kind,
+      name,
+      history,
+      offset: this.next(),
+      messages: [],
+      since: new Map(members.map((user) => [user, 1])),
+      reads: new Map(),
     };
     this.rooms.push(room);
     this.emitRoom(room, [...room.since.keys()]);
@@ -136,7 +167,8 @@ export class FakeBox {
     room.offset = this.next();
     room.since.set(user, room.history === "all" ? 1 : room.messages.length + 1);
     this.emit(before, {
-      kind: "member_change", body: { offset: room.offset, room: room.room, user, joined: true },
+      kind: "member_change",
+      body: { offset: room.offset, room: room.room, user, joined: true },
     });
     this.emitRoom(room, [user]);
   }
@@ -146,13 +178,22 @@ export class FakeBox {
     room.offset = this.next();
     const body = { offset: room.offset, room: room.room };
     this.emit([user], { kind: "room_gone", body });
-    this.emit([...room.since.keys()], { kind: "member_change", body: { ...body, user, joined: false } });
+    this.emit([...room.since.keys()], {
+      kind: "member_change",
+      body: { ...body, user, joined: false },
+    });
   }
 
   post(room: FakeRoom, device: FakeDevice, counter: number, text: string): Message {
     const message = {
-      offset: this.next(), room: room.room, seq: room.messages.length + 1, author: device.user,
-      device: device.device, counter, time_ms: Date.now(), text,
+      offset: this.next(),
+      room: room.room,
+      seq: room.messages.length + 1,
+      author: device.user,
+      device: device.device,
+      counter,
+      time_ms: Date.now(),
+      text,
     };
     room.messages.push(message);
     this.emit([...room.since.keys()], { kind: "message", body: message });
@@ -184,12 +225,22 @@ export class FakeBox {
     const first = room.since.get(user) ?? 1;
     const read = room.reads.get(user) ?? 0;
     const visible = room.messages.filter((message) => message.seq >= first);
-    const members: Member[] = [...room.since.keys()]
-      .map((one) => ({ user: one, read: room.reads.get(one) ?? 0 }));
+    const members: Member[] = [...room.since.keys()].map((one) => ({
+      user: one,
+      read: room.reads.get(one) ?? 0,
+    }));
     const unread = visible.filter((one) => one.seq > read && one.author !== user).length;
     return {
-      offset: this.head, room: room.room, room_kind: room.kind, name: room.name,
-      history: room.history, members, first, head: room.messages.length, read, unread,
+      offset: this.head,
+      room: room.room,
+      room_kind: room.kind,
+      name: room.name,
+      history: room.history,
+      members,
+      first,
+      head: room.messages.length,
+      read,
+      unread,
       last: visible.at(-1) ?? null,
     };
   }

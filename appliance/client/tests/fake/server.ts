@@ -8,22 +8,35 @@ import { error, type FakeBox, type FakeDevice } from "./box.ts";
 
 export const TOKEN = "AAAAAAAAAAAAAAAAAAAAAA";
 const TYPES: Record<string, string> = {
-  ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
   ".webmanifest": "application/manifest+json",
 };
 const WORDS = ["amber", "brook", "cedar", "dune", "ember", "finch", "grove", "heron"];
 type Body = Record<string, string>;
-interface Session { socket: WebSocket; device: FakeDevice | null }
+interface Session {
+  socket: WebSocket;
+  device: FakeDevice | null;
+}
 
 export class FakeServer {
   private server: Server | null = null;
   private sessions = new Set<Session>();
 
-  constructor(readonly box: FakeBox, private readonly dist: string) {}
+  constructor(
+    readonly box: FakeBox,
+    private readonly dist: string,
+  ) {}
 
   async start(port: number): Promise<number> {
     const server = createServer((request, response) => void this.answer(request, response));
-    const sockets = new WebSocketServer({ server, path: "/ws", handleProtocols: () => "linnet.json" });
+    const sockets = new WebSocketServer({
+      server,
+      path: "/ws",
+      handleProtocols: () => "linnet.json",
+    });
     sockets.on("connection", (socket) => this.connected(socket));
     this.box.deliver = (user, message) => this.deliver(user, message);
     this.server = server;
@@ -55,22 +68,32 @@ export class FakeServer {
     socket.on("close", () => this.sessions.delete(session));
     socket.on("message", (data) => this.take(session, String(data)));
     const { box_id, epoch } = this.box;
-    send(socket, { kind: "greeting", body: { box_id, epoch, version: "fake", time_ms: Date.now() } }, 0);
+    send(
+      socket,
+      { kind: "greeting", body: { box_id, epoch, version: "fake", time_ms: Date.now() } },
+      0,
+    );
   }
 
   private take(session: Session, text: string): void {
-    const { kind, request, body } = JSON.parse(text) as { kind: string; request: number; body: object };
+    const { kind, request, body } = JSON.parse(text) as {
+      kind: string;
+      request: number;
+      body: object;
+    };
     const message = { kind, ...body } as ClientMessage;
     if (message.kind === "hello") return this.hello(session, message);
     if (!session.device) return send(session.socket, error("hello_first", {}), request);
-    if (message.kind === "read") return this.box.read(session.device.user, message.room, message.seq);
+    if (message.kind === "read")
+      return this.box.read(session.device.user, message.room, message.seq);
     if (message.kind === "read_history") {
       return send(session.socket, this.box.history(session.device.user, message), request);
     }
     if (message.kind === "ping") {
       return send(session.socket, { kind: "pong", body: { time_ms: Date.now() } }, request);
     }
-    if ("counter" in message) send(session.socket, this.box.command(session.device, message), request);
+    if ("counter" in message)
+      send(session.socket, this.box.command(session.device, message), request);
   }
 
   private hello(session: Session, hello: ClientMessage & { kind: "hello" }): void {
@@ -78,11 +101,23 @@ export class FakeServer {
     if (!device) return send(session.socket, error("bad_token", {}), 1);
     const same = hello.epoch === this.box.epoch && hello.cursor > 0;
     const sync = !same ? "reset" : hello.cursor === this.box.head ? "resumed" : "catch_up";
-    send(session.socket, {
-      kind: "welcome",
-      body: { user: device.user, device: device.device, last_counter: device.last, sync, head: this.box.head },
-    }, 1);
-    const changes = same ? this.box.since(device.user, hello.cursor) : this.box.snapshot(device.user);
+    send(
+      session.socket,
+      {
+        kind: "welcome",
+        body: {
+          user: device.user,
+          device: device.device,
+          last_counter: device.last,
+          sync,
+          head: this.box.head,
+        },
+      },
+      1,
+    );
+    const changes = same
+      ? this.box.since(device.user, hello.cursor)
+      : this.box.snapshot(device.user);
     for (const change of changes) send(session.socket, change, 0);
     send(session.socket, { kind: "caught_up", body: { cursor: this.box.head } }, 0);
     session.device = device;
@@ -94,6 +129,8 @@ export class FakeServer {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString();
+    const bearer = (request.headers.authorization ?? "").replace("Bearer ", "");
+    if (path === "/api/logout") this.revoke(bearer);
     const [status, body] = this.api(path, text ? (JSON.parse(text) as Body) : {});
     response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body));
   }
@@ -121,6 +158,11 @@ export class FakeServer {
     return [200, {}];
   }
 
+  private revoke(token: string): void {
+    const device = this.box.devices.find((one) => one.token === token);
+    if (device) device.token = "";
+  }
+
   private signedIn(user: number): [number, object] {
     const { device, token } = this.box.addDevice(user);
     return [200, { user, device, token }];
@@ -132,7 +174,9 @@ export class FakeServer {
     if (!content) return void response.writeHead(404).end();
     const policy = "default-src 'self'; img-src 'self' data: blob:";
     const type = TYPES[extname(name)] ?? "application/octet-stream";
-    response.writeHead(200, { "Content-Type": type, "Content-Security-Policy": policy }).end(content);
+    response
+      .writeHead(200, { "Content-Type": type, "Content-Security-Policy": policy })
+      .end(content);
   }
 }
 
