@@ -109,7 +109,7 @@ fn handshake_failed(host: &Host, error: &std::io::Error) -> ClientError {
     match tls {
         Some(Error::InvalidCertificate(cause)) => ClientError::NotTheBox(format!(
             "{host} is not the box this computer knows ({cause:?}); if the box was set up anew, \
-             sign in again with `linnet login {host}` and compare its eight words"
+             compare its eight words and run `linnet login {host} --words \"EIGHT WORDS\"`"
         )),
         Some(error) => ClientError::Protocol(format!("TLS: {error}")),
         None => ClientError::Broken(error.to_string()),

@@ -77,8 +77,9 @@ impl Claim {
 impl Login {
     pub(crate) async fn run(self, profiles: &Profiles) -> Result<()> {
         let ca_der = match known_ca(profiles, &self.host)? {
-            Some(ca_der) => ca_der,
-            None => self.vouched_ca().await?,
+            // Given words are a person's newer word about who answers there.
+            Some(ca_der) if self.words.is_none() => ca_der,
+            _ => self.vouched_ca(profiles).await?,
         };
         let name = name(self.name)?;
         let password = ask::password(self.password_stdin)?;
@@ -90,8 +91,9 @@ impl Login {
         Ok(())
     }
 
-    /// The CA that answers, once a person or the given words vouch for it.
-    async fn vouched_ca(&self) -> Result<Vec<u8>> {
+    /// The CA that answers, once a person or the given words vouch for it, or because this computer
+    /// knows that box under another address.
+    async fn vouched_ca(&self, profiles: &Profiles) -> Result<Vec<u8>> {
         let ca_der = first_contact(&self.host).await?;
         let words = Fingerprint::of(&ca_der).to_string();
         if let Some(expected) = &self.words {
@@ -102,6 +104,10 @@ impl Login {
             }
             let text = format!("{} shows other words: {words}. Nothing was sent to it", self.host);
             return Err(ClientError::NotTheBox(text).into());
+        }
+        let ca = Profile::encode_ca(&ca_der);
+        if profiles.all()?.iter().any(|profile| profile.ca == ca) {
+            return Ok(ca_der);
         }
         eprintln!("This computer does not know {} yet. Its eight words are:", self.host);
         eprintln!("  {words}");
@@ -167,6 +173,12 @@ async fn remember(
         device: signed_in.device,
         token: signed_in.token,
     };
+    for other in profiles.all()? {
+        if other.host == profile.host && other.box_id != profile.box_id {
+            eprintln!("linnet: the box that was at {} before is forgotten", other.host);
+            profiles.forget(&other)?;
+        }
+    }
     profiles.save(&profile)?;
     Ok(profile)
 }

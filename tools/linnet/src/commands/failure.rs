@@ -8,7 +8,7 @@ use linnet::client::ClientError;
 /// Something was refused or stayed unconfirmed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Undelivered {
-    #[error("{0} not delivered: the box refused, see above")]
+    #[error("{0} not delivered, see above")]
     Refused(usize),
     #[error(
         "{0} not confirmed in time; kept in the outbox and sent first at the next `linnet chat`"
