@@ -81,6 +81,15 @@ impl WriteLog {
         self.entries.iter().filter(|entry| entry.flush).count()
     }
 
+    /// How many flushes were done when the log had this many bytes.
+    pub fn flushes_within(&self, log_bytes: u64) -> usize {
+        let whole = self.entries.iter().take_while(|entry| {
+            let data = if entry.kind == Kind::Write { entry.bytes } else { 0 };
+            entry.data + data <= log_bytes
+        });
+        whole.filter(|entry| entry.flush).count()
+    }
+
     /// Brings `card`, a copy from before the logged run, to its state after the cut.
     pub fn replay(&self, card: &File, cut: Cut) -> Result<()> {
         for step in plan(&self.entries, cut, self.sector_bytes) {

@@ -41,6 +41,12 @@ pub(crate) struct Options {
     /// Words added to the kernel's command line.
     #[arg(long, default_value = "")]
     append: String,
+    /// Run the smoke test on a card of its own instead of serving.
+    #[arg(long)]
+    smoke: bool,
+    /// Where the smoke test keeps card and lists.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
     /// Build the card and stop.
     #[arg(long)]
     build_only: bool,
@@ -71,6 +77,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.build_only {
         return Ok(());
     }
+    if options.smoke {
+        return smoke(&tree, &built, options);
+    }
     let card = card::prepare(&tree, &built, options.fresh)?;
     emulate(options.machine.into(), &card, &options.append)
 }
@@ -79,6 +88,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn tree() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).expect("tools/xtask lies two levels down").to_owned()
+}
+
+/// A new card for every smoke test: what is proven must not hang on an earlier run.
+fn smoke(tree: &Path, built: &build::Image, options: &Options) -> Result<()> {
+    let folder = options.keep.clone().unwrap_or_else(|| tree.join("out/smoke"));
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let card = card::new_in(&folder, built)?;
+    match options.machine {
+        Board::Raspi4b => crate::smoke::led(&card.path),
+        Board::Virt => crate::smoke::chat(&crate::smoke::Plan {
+            card: card.path,
+            token: card.token,
+            folder,
+            tree: tree.to_owned(),
+        }),
+    }
 }
 
 fn emulate(machine: Machine, card: &card::Card, append: &str) -> Result<()> {

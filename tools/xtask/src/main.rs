@@ -7,6 +7,7 @@ mod run;
 mod screenshots;
 mod setup;
 mod sim;
+mod smoke;
 mod test;
 mod tidy;
 

@@ -37,8 +37,20 @@ pub(super) fn prepare(tree: &Path, image: &Image, fresh: bool) -> Result<Card> {
         make(&image.path, &path, &token_file)?;
     }
     fs::write(&stamp_file, &image.stamp)?;
-    let token = fs::read_to_string(&token_file)?;
-    let token = ClaimToken::parse(token.trim()).context("out/emulator/claim-token; use --fresh")?;
+    read(path, &token_file)
+}
+
+/// A card for one test.
+pub(super) fn new_in(folder: &Path, image: &Image) -> Result<Card> {
+    let (path, token_file) = (folder.join("card.img"), folder.join("claim-token"));
+    make(&image.path, &path, &token_file)?;
+    read(path, &token_file)
+}
+
+fn read(path: PathBuf, token_file: &Path) -> Result<Card> {
+    let token = fs::read_to_string(token_file)?;
+    let token = ClaimToken::parse(token.trim())
+        .with_context(|| format!("{}; use --fresh", token_file.display()))?;
     Ok(Card { path, token })
 }
 
