@@ -47,10 +47,7 @@ impl Lamp {
             pin.set_reset_on_drop(false);
             pins.push(pin);
         }
-        for path in KERNEL_TRIGGERS
-            .iter()
-            .filter(|path| Path::new(path).exists())
-        {
+        for path in KERNEL_TRIGGERS.iter().filter(|path| Path::new(path).exists()) {
             // Failure leaves the kernel's blinking mixed into ours, which is no reason to stop.
             let _ = fs::write(path, "none");
         }

@@ -75,11 +75,7 @@ mod tests {
     fn level_changes_exactly_at_the_announced_edges() {
         for status in Status::ALL {
             let edges = edges(status.pattern());
-            assert_eq!(
-                edges.iter().sum::<u64>(),
-                status.pattern().cycle_ms(),
-                "{status}"
-            );
+            assert_eq!(edges.iter().sum::<u64>(), status.pattern().cycle_ms(), "{status}");
             assert!(edges.iter().all(|step| *step >= STEP_MS_MIN), "{status}");
         }
     }
@@ -88,10 +84,7 @@ mod tests {
     fn pattern_repeats_for_ever() {
         let pattern = Status::Failed.pattern();
         for at in 0..pattern.cycle_ms() {
-            assert_eq!(
-                pattern.level(at),
-                pattern.level(at + 1_000_000 * pattern.cycle_ms())
-            );
+            assert_eq!(pattern.level(at), pattern.level(at + 1_000_000 * pattern.cycle_ms()));
         }
         assert!(pattern.next_edge_in_ms(u64::MAX) > 0);
     }

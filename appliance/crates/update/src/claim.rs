@@ -161,12 +161,7 @@ mod tests {
 
     #[test]
     fn text_that_is_not_a_token_is_refused() {
-        for text in [
-            "",
-            "abc",
-            "AAAAAAAAAAAAAAAAAAAAA=",
-            "AAAAAAAAAAAAAAAAAAAAA!",
-        ] {
+        for text in ["", "abc", "AAAAAAAAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAAAAAAAA!"] {
             assert_eq!(ClaimToken::parse(text), Err(TokenError), "{text}");
         }
         // The last character carries four bits that do not exist: only one spelling is accepted.

@@ -12,9 +12,8 @@ pub fn words(ca_sha256: &[u8; 32]) -> [&'static str; WORDS] {
     let list = bip39::Language::English.word_list();
     std::array::from_fn(|word| {
         let first = word * BITS_PER_WORD;
-        list[(first..first + BITS_PER_WORD).fold(0, |index, bit| {
-            index << 1 | usize::from(bit_of(ca_sha256, bit))
-        })]
+        list[(first..first + BITS_PER_WORD)
+            .fold(0, |index, bit| index << 1 | usize::from(bit_of(ca_sha256, bit)))]
     })
 }
 

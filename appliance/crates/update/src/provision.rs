@@ -47,9 +47,7 @@ pub struct Wifi {
 
 impl fmt::Debug for Wifi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wifi")
-            .field("ssid", &self.ssid)
-            .finish_non_exhaustive()
+        f.debug_struct("Wifi").field("ssid", &self.ssid).finish_non_exhaustive()
     }
 }
 
@@ -141,11 +139,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, ProvisionError> {
     // Editors on Windows put a byte order mark in front; TOML has no place for it.
     let text = text.trim_start_matches('\u{feff}');
     let table = text.parse().map_err(|error| not_toml(text, &error))?;
-    Reader {
-        table,
-        complaints: Vec::new(),
-    }
-    .read()
+    Reader { table, complaints: Vec::new() }.read()
 }
 
 #[derive(Serialize)]
@@ -166,10 +160,7 @@ struct File<'a> {
 fn not_toml(text: &str, error: &toml::de::Error) -> ProvisionError {
     let at = error.span().map_or(0, |span| span.start);
     let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
-    ProvisionError::NotToml {
-        line,
-        reason: error.message().to_owned(),
-    }
+    ProvisionError::NotToml { line, reason: error.message().to_owned() }
 }
 
 /// Takes known keys out of the table; what is left at the end is unknown.
@@ -181,11 +172,8 @@ struct Reader {
 impl Reader {
     fn read(mut self) -> Result<Parsed, ProvisionError> {
         self.version()?;
-        let id = self.required(
-            "provisioning_id",
-            "32 hexadecimal digits",
-            ProvisioningId::from_hex,
-        )?;
+        let id =
+            self.required("provisioning_id", "32 hexadecimal digits", ProvisioningId::from_hex)?;
         let hash = "claim_token_sha256";
         let claim_token_hash = self.required(hash, "64 hexadecimal digits", TokenHash::from_hex)?;
         let host = "1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'";
@@ -199,23 +187,16 @@ impl Reader {
             wifi: self.wifi(),
         };
         for key in self.table.keys() {
-            self.complaints
-                .push(ProvisionError::UnknownKey { key: shown(key) });
+            self.complaints.push(ProvisionError::UnknownKey { key: shown(key) });
         }
-        Ok(Parsed {
-            provisioning,
-            complaints: self.complaints,
-        })
+        Ok(Parsed { provisioning, complaints: self.complaints })
     }
 
     fn version(&mut self) -> Result<(), ProvisionError> {
         match self.table.remove("version") {
             Some(toml::Value::Integer(VERSION)) => Ok(()),
             Some(toml::Value::Integer(found)) => Err(ProvisionError::Version { found }),
-            Some(_) => Err(ProvisionError::Value {
-                key: "version",
-                expected: "a number",
-            }),
+            Some(_) => Err(ProvisionError::Value { key: "version", expected: "a number" }),
             None => Err(ProvisionError::Missing { key: "version" }),
         }
     }
@@ -226,14 +207,8 @@ impl Reader {
         expected: &'static str,
         read: fn(&str) -> Option<T>,
     ) -> Result<T, ProvisionError> {
-        let value = self
-            .table
-            .remove(key)
-            .ok_or(ProvisionError::Missing { key })?;
-        value
-            .as_str()
-            .and_then(read)
-            .ok_or(ProvisionError::Value { key, expected })
+        let value = self.table.remove(key).ok_or(ProvisionError::Missing { key })?;
+        value.as_str().and_then(read).ok_or(ProvisionError::Value { key, expected })
     }
 
     fn optional(
@@ -251,10 +226,7 @@ impl Reader {
     fn wifi(&mut self) -> Option<Wifi> {
         let toml::Value::Table(mut table) = self.table.remove("wifi")? else {
             let expected = "a table with ssid and passphrase";
-            return self.complain(ProvisionError::Value {
-                key: "wifi",
-                expected,
-            });
+            return self.complain(ProvisionError::Value { key: "wifi", expected });
         };
         let ssid = table.remove("ssid");
         let passphrase = table.remove("passphrase");
@@ -264,26 +236,14 @@ impl Reader {
         }
         let Some(ssid) = ssid.and_then(into_text).filter(|ssid| is_ssid(ssid)) else {
             let expected = "1 to 32 bytes of text";
-            return self.complain(ProvisionError::Value {
-                key: "wifi.ssid",
-                expected,
-            });
+            return self.complain(ProvisionError::Value { key: "wifi.ssid", expected });
         };
         match passphrase.map(|value| into_text(value).filter(|text| is_passphrase(text))) {
-            None => Some(Wifi {
-                ssid,
-                passphrase: None,
-            }),
-            Some(Some(passphrase)) => Some(Wifi {
-                ssid,
-                passphrase: Some(passphrase),
-            }),
+            None => Some(Wifi { ssid, passphrase: None }),
+            Some(Some(passphrase)) => Some(Wifi { ssid, passphrase: Some(passphrase) }),
             Some(None) => {
                 let expected = "8 to 63 printable ASCII characters";
-                self.complain(ProvisionError::Value {
-                    key: "wifi.passphrase",
-                    expected,
-                })
+                self.complain(ProvisionError::Value { key: "wifi.passphrase", expected })
             }
         }
     }
@@ -303,10 +263,7 @@ fn into_text(value: toml::Value) -> Option<String> {
 
 /// A key as a log line may show it: short and without control characters.
 fn shown(key: &str) -> String {
-    key.chars()
-        .take(40)
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
+    key.chars().take(40).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Whether `text` is one DNS label in lower case.

@@ -53,16 +53,12 @@ impl Slot {
 
     /// The slot with this boot partition.
     pub fn from_boot_partition(number: u32) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|slot| slot.boot_partition() == number)
+        Self::ALL.into_iter().find(|slot| slot.boot_partition() == number)
     }
 
     /// The slot with this root partition.
     pub fn from_root_partition(number: u32) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|slot| slot.root_partition() == number)
+        Self::ALL.into_iter().find(|slot| slot.root_partition() == number)
     }
 
     /// Its place in an array of two.

@@ -22,11 +22,7 @@ fn welcome() -> FromInit {
             memory_bytes: 1 << 30,
             slot: Some(Slot::A),
         },
-        network: Network {
-            interface: Some("eth0".into()),
-            link: true,
-            address: None,
-        },
+        network: Network { interface: Some("eth0".into()), link: true, address: None },
         complaints: vec![],
     }))
 }
@@ -57,15 +53,9 @@ fn frames_read_back_equal_one_after_the_other() {
 fn length_above_the_limit_is_refused_before_anything_is_reserved() {
     let mut reader: &[u8] = &[0xff, 0xff, 0xff, 0xff];
     let result = read_frame::<ToInit>(&mut reader);
-    assert!(matches!(
-        result,
-        Err(ControlError::TooLong { bytes: 0xffff_ffff })
-    ));
+    assert!(matches!(result, Err(ControlError::TooLong { bytes: 0xffff_ffff })));
     let lines = vec!["x".repeat(CONTROL_FRAME_BYTES_MAX)];
-    assert!(matches!(
-        encode(&FromInit::Logs { lines }),
-        Err(ControlError::TooLong { .. })
-    ));
+    assert!(matches!(encode(&FromInit::Logs { lines }), Err(ControlError::TooLong { .. })));
 }
 
 #[test]
@@ -73,10 +63,7 @@ fn cut_frames_and_trailing_bytes_are_stated_errors() {
     let frame = encode(&welcome()).unwrap();
     for length in 1..frame.len() {
         let result = read_frame::<FromInit>(&mut &frame[..length]);
-        assert!(
-            matches!(result, Err(ControlError::Truncated)),
-            "{length} bytes"
-        );
+        assert!(matches!(result, Err(ControlError::Truncated)), "{length} bytes");
     }
     let mut longer = encode(&ToInit::Status).unwrap();
     longer.push(0);

@@ -12,10 +12,7 @@ fn full() -> Provisioning {
         host_name: Some("class-4b".into()),
         country: Some("KE".into()),
         time_zone: Some("Africa/Nairobi".into()),
-        wifi: Some(Wifi {
-            ssid: "Schule \"4\"".into(),
-            passphrase: Some("not so secret".into()),
-        }),
+        wifi: Some(Wifi { ssid: "Schule \"4\"".into(), passphrase: Some("not so secret".into()) }),
     }
 }
 
@@ -30,24 +27,14 @@ fn minimal() -> String {
 
 fn complaints(extra: &str) -> Vec<ProvisionError> {
     let parsed = parse(format!("{}{extra}\n", minimal()).as_bytes()).unwrap();
-    assert_eq!(
-        parsed.provisioning.id,
-        full().id,
-        "the rest of the file is used"
-    );
+    assert_eq!(parsed.provisioning.id, full().id, "the rest of the file is used");
     parsed.complaints
 }
 
 #[test]
 fn rendered_file_reads_back_equal() {
     let parsed = parse(full().render().as_bytes()).unwrap();
-    assert_eq!(
-        parsed,
-        Parsed {
-            provisioning: full(),
-            complaints: vec![]
-        }
-    );
+    assert_eq!(parsed, Parsed { provisioning: full(), complaints: vec![] });
     let parsed = parse(minimal().as_bytes()).unwrap();
     assert!(parsed.complaints.is_empty());
     assert_eq!(parsed.provisioning.wifi, None);
@@ -61,14 +48,10 @@ fn file_saved_on_windows_is_read() {
 
 #[test]
 fn unknown_key_is_a_complaint_and_the_rest_is_used() {
-    let expected = vec![ProvisionError::UnknownKey {
-        key: "hotsname".into(),
-    }];
+    let expected = vec![ProvisionError::UnknownKey { key: "hotsname".into() }];
     assert_eq!(complaints("hotsname = \"x\""), expected);
     let wifi = "[wifi]\nssid = \"a\"\npasphrase = \"12345678\"";
-    let expected = vec![ProvisionError::UnknownKey {
-        key: "wifi.pasphrase".into(),
-    }];
+    let expected = vec![ProvisionError::UnknownKey { key: "wifi.pasphrase".into() }];
     assert_eq!(complaints(wifi), expected);
 }
 
@@ -84,14 +67,8 @@ fn wrong_optional_values_are_named_and_left_out() {
         ("timezone = \"/etc\"", "timezone"),
         ("wifi = 3", "wifi"),
         ("[wifi]\nssid = \"\"", "wifi.ssid"),
-        (
-            "[wifi]\nssid = \"a\"\npassphrase = \"short\"",
-            "wifi.passphrase",
-        ),
-        (
-            "[wifi]\nssid = \"a\"\npassphrase = 12345678",
-            "wifi.passphrase",
-        ),
+        ("[wifi]\nssid = \"a\"\npassphrase = \"short\"", "wifi.passphrase"),
+        ("[wifi]\nssid = \"a\"\npassphrase = 12345678", "wifi.passphrase"),
     ];
     for (extra, wrong) in cases {
         match complaints(extra).as_slice() {
@@ -105,27 +82,12 @@ fn wrong_optional_values_are_named_and_left_out() {
 fn file_without_what_a_claim_needs_is_refused() {
     let id = full().id.to_string();
     let cases = [
-        (
-            minimal().replace("version = 1\n", ""),
-            "lacks the key `version`",
-        ),
-        (
-            minimal().replace("version = 1", "version = 2"),
-            "has version 2",
-        ),
-        (
-            minimal().replace("version = 1", "version = \"1\""),
-            "`version`",
-        ),
+        (minimal().replace("version = 1\n", ""), "lacks the key `version`"),
+        (minimal().replace("version = 1", "version = 2"), "has version 2"),
+        (minimal().replace("version = 1", "version = \"1\""), "`version`"),
         (minimal().replace(&id, "12"), "32 hexadecimal digits"),
-        (
-            minimal().replace("claim_token_sha256", "token"),
-            "lacks the key `claim_token_sha256`",
-        ),
-        (
-            format!("{}\nversion = 1", minimal()),
-            "not valid TOML in line",
-        ),
+        (minimal().replace("claim_token_sha256", "token"), "lacks the key `claim_token_sha256`"),
+        (format!("{}\nversion = 1", minimal()), "not valid TOML in line"),
         ("version = ".into(), "not valid TOML in line 1"),
     ];
     for (text, words) in cases {
@@ -138,10 +100,7 @@ fn file_without_what_a_claim_needs_is_refused() {
 #[test]
 fn file_longer_than_the_limit_is_refused_unread() {
     let bytes = vec![b'#'; PROVISION_BYTES_MAX + 1];
-    assert_eq!(
-        parse(&bytes),
-        Err(ProvisionError::TooLong { bytes: bytes.len() })
-    );
+    assert_eq!(parse(&bytes), Err(ProvisionError::TooLong { bytes: bytes.len() }));
     assert!(parse(&bytes[1..]).is_err());
 }
 

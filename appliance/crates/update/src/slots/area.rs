@@ -67,11 +67,7 @@ pub struct Write {
 impl SlotArea {
     /// The state of a freshly flashed card: both slots are shipped filled and good.
     pub fn fresh() -> Self {
-        Self {
-            slots: [SlotState::Good, SlotState::Good],
-            data_made: false,
-            spent_ids: Vec::new(),
-        }
+        Self { slots: [SlotState::Good, SlotState::Good], data_made: false, spent_ids: Vec::new() }
     }
 
     /// State of one slot.
@@ -82,9 +78,7 @@ impl SlotArea {
     /// Changes the state of one slot; a reason is cut to its limit.
     pub fn set_slot(&mut self, slot: Slot, state: SlotState) {
         self.slots[slot.index()] = match state {
-            SlotState::Bad { reason } => SlotState::Bad {
-                reason: cut(reason, REASON_BYTES_MAX),
-            },
+            SlotState::Bad { reason } => SlotState::Bad { reason: cut(reason, REASON_BYTES_MAX) },
             state => state,
         };
     }
@@ -122,18 +116,8 @@ impl SlotArea {
         bytes.extend_from_slice(&checksum);
         bytes.extend_from_slice(&body);
         bytes.resize(bytes.len().next_multiple_of(BLOCK_BYTES), 0);
-        assert!(
-            bytes.len() <= SLOT_COPY_BYTES,
-            "limits.rs: a record fits into a copy"
-        );
-        Write {
-            offset: if sequence % 2 == 1 {
-                0
-            } else {
-                SLOT_COPY_B_OFFSET
-            },
-            bytes,
-        }
+        assert!(bytes.len() <= SLOT_COPY_BYTES, "limits.rs: a record fits into a copy");
+        Write { offset: if sequence % 2 == 1 { 0 } else { SLOT_COPY_B_OFFSET }, bytes }
     }
 }
 
@@ -145,14 +129,8 @@ pub fn find(area: &[u8]) -> Result<Found, AreaError> {
     if area.len() != SLOT_AREA_BYTES {
         return Err(AreaError::Length { bytes: area.len() });
     }
-    let copies = [
-        &area[..SLOT_COPY_BYTES],
-        &area[SLOT_COPY_B_OFFSET..][..SLOT_COPY_BYTES],
-    ];
-    let newest = copies
-        .iter()
-        .filter_map(|copy| read_copy(copy))
-        .max_by_key(|(_, seq)| *seq);
+    let copies = [&area[..SLOT_COPY_BYTES], &area[SLOT_COPY_B_OFFSET..][..SLOT_COPY_BYTES]];
+    let newest = copies.iter().filter_map(|copy| read_copy(copy)).max_by_key(|(_, seq)| *seq);
     Ok(match newest {
         Some((state, sequence)) => Found::Record(state, sequence),
         None if copies.iter().all(|copy| is_blank(copy)) => Found::Blank,
@@ -181,11 +159,7 @@ fn is_blank(copy: &[u8]) -> bool {
 }
 
 fn checksum(head: &[u8], body: &[u8]) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(head)
-        .chain_update(body)
-        .finalize()
-        .into()
+    Sha256::new().chain_update(head).chain_update(body).finalize().into()
 }
 
 fn cut(mut text: String, bytes_max: usize) -> String {
@@ -278,12 +252,7 @@ mod tests {
         assert_eq!(state.spend(id(9999)), Err(AreaError::SpentIdsFull));
         assert_eq!(state.spend(id(0)), Ok(()));
         for slot in Slot::ALL {
-            state.set_slot(
-                slot,
-                SlotState::Bad {
-                    reason: "é".repeat(REASON_BYTES_MAX),
-                },
-            );
+            state.set_slot(slot, SlotState::Bad { reason: "é".repeat(REASON_BYTES_MAX) });
         }
         assert!(state.write(1).bytes.len() <= SLOT_COPY_BYTES);
         assert!(state.is_spent(&id(77)));

@@ -85,11 +85,7 @@ enum Section {
 }
 
 fn slot_of(digits: &[u8]) -> Option<Slot> {
-    core::str::from_utf8(digits)
-        .ok()?
-        .parse()
-        .ok()
-        .and_then(Slot::from_boot_partition)
+    core::str::from_utf8(digits).ok()?.parse().ok().and_then(Slot::from_boot_partition)
 }
 
 #[cfg(test)]
@@ -121,28 +117,13 @@ mod tests {
             bytes[..text.len()].copy_from_slice(text.as_bytes());
             bytes
         };
-        assert_eq!(
-            Autoboot::parse(b"[all]"),
-            Err(AutobootError::Length { bytes: 5 })
-        );
+        assert_eq!(Autoboot::parse(b"[all]"), Err(AutobootError::Length { bytes: 5 }));
         let same = "[all]\nboot_partition=2\n[tryboot]\nboot_partition=2\n";
-        assert_eq!(
-            Autoboot::parse(&sector(same)),
-            Err(AutobootError::Partitions)
-        );
+        assert_eq!(Autoboot::parse(&sector(same)), Err(AutobootError::Partitions));
         let one = "[all]\nboot_partition=2\n";
-        assert_eq!(
-            Autoboot::parse(&sector(one)),
-            Err(AutobootError::Partitions)
-        );
+        assert_eq!(Autoboot::parse(&sector(one)), Err(AutobootError::Partitions));
         let other = "[all]\nboot_partition=4\n";
-        assert_eq!(
-            Autoboot::parse(&sector(other)),
-            Err(AutobootError::Line { line: 2 })
-        );
-        assert_eq!(
-            Autoboot::parse(&sector("[none]")),
-            Err(AutobootError::Line { line: 1 })
-        );
+        assert_eq!(Autoboot::parse(&sector(other)), Err(AutobootError::Line { line: 2 }));
+        assert_eq!(Autoboot::parse(&sector("[none]")), Err(AutobootError::Line { line: 1 }));
     }
 }

@@ -47,19 +47,12 @@ impl BootVerdict {
     pub fn record(self, facts: &BootFacts, reason: &str) -> Option<(Slot, SlotState)> {
         let running = facts.running;
         let other = running.other();
-        let bad = || SlotState::Bad {
-            reason: reason.to_owned(),
-        };
+        let bad = || SlotState::Bad { reason: reason.to_owned() };
         match self {
             Self::Normal | Self::Walked | Self::Unasked => None,
             Self::Trial => Some((running, SlotState::Trying)),
             Self::Committed => Some((running, SlotState::Good)),
-            Self::ArmAgain => Some((
-                other,
-                SlotState::Armed {
-                    times: ARM_TIMES_MAX,
-                },
-            )),
+            Self::ArmAgain => Some((other, SlotState::Armed { times: ARM_TIMES_MAX })),
             Self::Interrupted => Some((other, SlotState::Written)),
             Self::RolledBack | Self::Unbootable => Some((other, bad())),
         }
@@ -116,9 +109,7 @@ mod tests {
             SlotState::Writing,
             SlotState::Written,
             SlotState::Armed { times: 1 },
-            SlotState::Armed {
-                times: ARM_TIMES_MAX,
-            },
+            SlotState::Armed { times: ARM_TIMES_MAX },
             SlotState::Trying,
             SlotState::Good,
             SlotState::Bad { reason: "x".into() },
@@ -133,12 +124,7 @@ mod tests {
                     for a in states() {
                         for b in states() {
                             let slots = [a.clone(), b];
-                            all.push(BootFacts {
-                                default,
-                                running,
-                                flag,
-                                slots,
-                            });
+                            all.push(BootFacts { default, running, flag, slots });
                         }
                     }
                 }
@@ -158,16 +144,10 @@ mod tests {
         let waits = is_default && !own_pending && armed(other);
         let rows = [
             (BootVerdict::Trial, facts.flag && !is_default && armed(own)),
-            (
-                BootVerdict::Unasked,
-                facts.flag && !is_default && !armed(own),
-            ),
+            (BootVerdict::Unasked, facts.flag && !is_default && !armed(own)),
             (BootVerdict::Walked, !facts.flag && !is_default),
             (BootVerdict::Committed, is_default && own_pending),
-            (
-                BootVerdict::RolledBack,
-                is_default && !own_pending && *other == SlotState::Trying,
-            ),
+            (BootVerdict::RolledBack, is_default && !own_pending && *other == SlotState::Trying),
             (BootVerdict::Unbootable, waits && facts.flag),
             (BootVerdict::ArmAgain, waits && !facts.flag && fresh_arm),
             (BootVerdict::Interrupted, waits && !facts.flag && !fresh_arm),
@@ -176,9 +156,7 @@ mod tests {
                 is_default && !own_pending && !armed(other) && *other != SlotState::Trying,
             ),
         ];
-        rows.into_iter()
-            .filter_map(|(verdict, holds)| holds.then_some(verdict))
-            .collect()
+        rows.into_iter().filter_map(|(verdict, holds)| holds.then_some(verdict)).collect()
     }
 
     #[test]
@@ -235,14 +213,8 @@ mod tests {
             (facts(a, a, false, SlotState::Written), BootVerdict::Normal),
             (facts(a, a, false, armed.clone()), BootVerdict::ArmAgain),
             (facts(a, b, true, armed.clone()), BootVerdict::Trial),
-            (
-                facts(a, a, false, SlotState::Trying),
-                BootVerdict::RolledBack,
-            ),
-            (
-                facts(b, b, false, SlotState::Trying),
-                BootVerdict::Committed,
-            ),
+            (facts(a, a, false, SlotState::Trying), BootVerdict::RolledBack),
+            (facts(b, b, false, SlotState::Trying), BootVerdict::Committed),
             (facts(b, b, false, armed), BootVerdict::Committed),
             (facts(b, b, false, SlotState::Good), BootVerdict::Normal),
         ];
