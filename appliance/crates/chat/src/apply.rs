@@ -6,12 +6,13 @@
 use wire::RecordBody;
 use wire::ids::{ContentHash, Counter, Offset, RoomId, Seq, UserId};
 use wire::record::{
-    Claimed, CommandSettled, CursorsMoved, DeviceAdded, MemberAdded, MemberRemoved, MessagePosted,
-    RoomAdded, UserAdded,
+    Claimed, CommandSettled, CursorsMoved, DeviceAdded, EpochBegun, MemberAdded, MemberRemoved,
+    MessagePosted, RoomAdded, UserAdded,
 };
 use wire::server::RoomKind;
 
 use crate::entry::Entry;
+use crate::limits::EPOCH_ID_GAP;
 use crate::state::{
     Account, Device, Outcome, PasswordHash, Room, RoomFacts, Settled, State, Touched,
 };
@@ -21,10 +22,7 @@ pub fn apply(state: &mut State, entry: &Entry) -> Vec<Touched> {
     state.meta.head = state.meta.head.max(entry.offset);
     let mut touched = Vec::with_capacity(6);
     match &entry.body {
-        RecordBody::EpochBegun(body) => {
-            state.meta.box_id = body.box_id;
-            state.meta.epoch = body.epoch;
-        }
+        RecordBody::EpochBegun(body) => epoch_begun(state, body),
         RecordBody::Claimed(body) => claimed(state, body),
         RecordBody::UserAdded(body) => user_added(state, entry, body, &mut touched),
         RecordBody::DeviceAdded(body) => device_added(state, entry, body, &mut touched),
@@ -40,6 +38,19 @@ pub fn apply(state: &mut State, entry: &Entry) -> Vec<Touched> {
         RecordBody::CommandSettled(body) => settled(state, entry, body, &mut touched),
     }
     touched
+}
+
+/// After a restore the old incarnation's newest ids are unknown, and devices send commands again
+/// that name them. Leaving a gap keeps such a command from reaching another room or person.
+fn epoch_begun(state: &mut State, body: &EpochBegun) {
+    let meta = &mut state.meta;
+    if meta.begun() {
+        meta.last_user.0 = meta.last_user.0.saturating_add(EPOCH_ID_GAP);
+        meta.last_device.0 = meta.last_device.0.saturating_add(EPOCH_ID_GAP);
+        meta.last_room.0 = meta.last_room.0.saturating_add(EPOCH_ID_GAP);
+    }
+    meta.box_id = body.box_id;
+    meta.epoch = body.epoch;
 }
 
 fn claimed(state: &mut State, body: &Claimed) {

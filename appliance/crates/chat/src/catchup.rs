@@ -57,12 +57,24 @@ pub(crate) enum Wait {
 /// What remains of a round.
 #[derive(Debug)]
 enum Work {
-    Users { after: UserId },
+    Users {
+        after: UserId,
+    },
     Gone(RoomId),
     Room(RoomId),
-    Members { room: RoomId, after: UserId },
-    Messages { room: RoomId, next: Option<Seq> },
-    Reads(RoomId),
+    Members {
+        room: RoomId,
+        after: UserId,
+    },
+    Messages {
+        room: RoomId,
+        next: Option<Seq>,
+    },
+    /// `head`: the newest message that the client has for sure when its turn comes.
+    Reads {
+        room: RoomId,
+        head: Seq,
+    },
 }
 
 /// Messages from the card.
@@ -279,7 +291,7 @@ impl Chat {
             Work::Room(room) => self.send_room(sync, room),
             Work::Members { room, after } => self.send_members(sync, room, after),
             Work::Messages { room, next } => self.send_messages(sync, room, next),
-            Work::Reads(room) => self.send_reads(sync, room),
+            Work::Reads { room, head } => self.send_reads(sync, room, head),
         }
     }
 
@@ -421,15 +433,18 @@ impl Chat {
         start.max(sent.next())
     }
 
-    fn send_reads(&self, sync: &mut Sync, id: RoomId) -> Step {
+    /// A cursor never goes beyond the messages that were sent: the next round moves it on.
+    fn send_reads(&self, sync: &mut Sync, id: RoomId, head: Seq) -> Step {
         let Some(room) = self.unbroken(sync, id) else { return Step::Next };
+        let newest = sync.sent.get(&id).map_or(head, |sent| head.max(*sent));
         let shown = shows_reads(room);
         let all = shown && room.facts.members_changed > sync.from;
         for member in room.present_members() {
             let mine = shown || member.user == sync.user;
             let moved = all || member.read_changed > sync.from;
-            if mine && moved && member.read > Seq(0) {
-                let (offset, user, seq) = (member.read_changed, member.user, member.read);
+            let seq = member.read.min(newest);
+            if mine && moved && seq > Seq(0) {
+                let (offset, user) = (member.read_changed, member.user);
                 sync.push(ReadMark { offset, room: id, user, seq }.into());
             }
         }
@@ -458,6 +473,6 @@ fn plan_room(sync: &mut Sync, room: &Room, me: &Membership) {
         sync.work.push_back(Work::Messages { room: id, next: None });
     }
     if facts.members_changed > from || facts.reads_changed > from {
-        sync.work.push_back(Work::Reads(id));
+        sync.work.push_back(Work::Reads { room: id, head: facts.head });
     }
 }

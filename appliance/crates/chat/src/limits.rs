@@ -11,6 +11,10 @@ pub const ROOMS_MAX: usize = 100_000;
 /// Most rooms that a user is or was in: catching up looks at each of them.
 pub const ROOMS_PER_USER_MAX: usize = 5_000;
 
+/// Ids left unused by each new incarnation: more than any box makes between two backups, few enough
+/// for thousands of restores.
+pub const EPOCH_ID_GAP: u32 = 100_000;
+
 /// Most present members of a room: a snapshot of it in JSON fits one frame (28 bytes a member).
 pub const MEMBERS_PER_ROOM_MAX: usize = 10_000;
 
