@@ -21,8 +21,8 @@ pub(crate) struct DataFolder {
 impl DataFolder {
     /// Makes the folder when missing and locks it.
     pub(crate) fn open(root: &Path) -> anyhow::Result<Self> {
-        make(root)?;
-        make(&root.join("log"))?;
+        make_folder(root)?;
+        make_folder(&root.join("log"))?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -76,7 +76,8 @@ impl DataFolder {
     }
 }
 
-fn make(folder: &Path) -> anyhow::Result<()> {
+/// Makes a folder that only this user reads.
+pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(FOLDER_MODE)

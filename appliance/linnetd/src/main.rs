@@ -17,6 +17,7 @@ mod index;
 mod limits;
 mod link;
 mod listen;
+mod memory;
 mod positions;
 mod probe;
 mod records;
@@ -33,6 +34,7 @@ use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    memory::settle();
     let args = args::Args::parse();
     start_logging();
     exit::abort_on_panic();

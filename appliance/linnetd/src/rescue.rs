@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::future::ready;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
 
@@ -24,8 +24,10 @@ use wire::server::Role;
 use crate::args::Args;
 use crate::control::{Control, Notice};
 use crate::core::now;
+use crate::data::make_folder;
 use crate::limits::{RESCUE_DEVICES_MAX, STACK_BYTES};
 use crate::listen;
+use crate::recover::random_u64;
 use crate::run::{CLOCK_FLOOR, End, spawn};
 use crate::web_core::stream_backup;
 
@@ -76,7 +78,7 @@ pub(crate) fn serve(
         claim: None,
         site,
     };
-    let web = web::start(config(listeners, keys_folder(args)))?;
+    let web = web::start(config(listeners, keys_folder(args)?))?;
     tracing::info!(https = %web.addresses().https, "the rescue page is served");
     if let Some(control) = control {
         tell_init(control, reason, ends)?;
@@ -85,15 +87,20 @@ pub(crate) fn serve(
     Ok(())
 }
 
-/// Where the certificates are; somewhere else when the data folder can't be written.
-fn keys_folder(args: &Args) -> PathBuf {
-    let usable = tempfile_in(&args.data);
-    if usable { args.data.clone() } else { std::env::temp_dir().join("linnet-rescue") }
+/// Where the certificates are; a folder for this run when the data folder can't be written.
+fn keys_folder(args: &Args) -> anyhow::Result<PathBuf> {
+    if is_writable(&args.data) {
+        return Ok(args.data.clone());
+    }
+    let name = format!("linnet-rescue-{:016x}", random_u64()?);
+    let folder = std::env::temp_dir().join(name);
+    make_folder(&folder)?;
+    Ok(folder)
 }
 
-fn tempfile_in(folder: &std::path::Path) -> bool {
+fn is_writable(folder: &Path) -> bool {
     let probe = folder.join("write-probe");
-    let written = std::fs::write(&probe, b"").is_ok();
+    let written = make_folder(folder).is_ok() && std::fs::write(&probe, b"").is_ok();
     written && std::fs::remove_file(&probe).is_ok()
 }
 

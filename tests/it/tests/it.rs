@@ -6,6 +6,8 @@ mod backup;
 mod chat;
 #[path = "cases/commands.rs"]
 mod commands;
+#[path = "cases/control.rs"]
+mod control;
 #[path = "cases/crash.rs"]
 mod crash;
 #[path = "cases/damage.rs"]

@@ -217,7 +217,7 @@ fn every_cut_and_every_flipped_byte_of_a_backup_is_noticed() {
         bytes[at] ^= 0x04;
         assert!(verify(&bytes[..]).is_err(), "flipped at {at}");
     }
-    let mut longer = good.clone();
+    let mut longer = good;
     longer.push(0);
     assert!(matches!(verify(&longer[..]), Err(FilesError::Damaged(_))));
     assert!(matches!(verify(&b"PK"[..]), Err(FilesError::NotABackup)));

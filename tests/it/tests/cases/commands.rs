@@ -17,7 +17,7 @@ struct Scene {
 }
 
 fn scene() -> Scene {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let server = Linnetd::start(folder.path());
     let mut ann = server.claim("ann");
     let ben = ann.add(&server, "ben");

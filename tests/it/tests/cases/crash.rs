@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linnet_it::person::{Person, whole_history};
-use linnet_it::process::Linnetd;
+use linnet_it::process::{Linnetd, binary};
 use linnet_it::session::{Door, Session};
 use wire::ServerMessage;
 use wire::client::{ClientMessage, SendText};
@@ -123,4 +123,35 @@ fn a_terminated_server_ends_cleanly_and_goes_on_where_it_was() {
     let (messages, _) = whole_history(&mut session, room);
     assert_eq!(messages.len(), 1);
     assert_eq!(server.request("GET", "/api/facts", &[], None).json()["claimed"], true);
+}
+
+#[test]
+fn a_failed_write_acks_nothing_ends_with_its_code_and_recovery_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    // A limit on file size makes writes fail; without the trap it would be a deadly signal.
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#]).arg(binary());
+    let mut server = Linnetd::start_by(command, folder.path(), &[]);
+    let mut ann = server.claim("ann");
+    let ben = ann.add(&server, "ben");
+    let (mut session, _) = ann.enter(&server, Door::Json);
+    let room = ann.open_direct(&mut session, ben.user);
+    ann.say(&mut session, room, "safe");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(server.pid()).unwrap());
+    let none = rustix::process::Rlimit { current: Some(0), maximum: None };
+    rustix::process::prlimit(pid, rustix::process::Resource::Fsize, none).unwrap();
+    let counter = ann.number();
+    let command = SendText { counter, room, text: "in doubt".into() };
+    session.send(&command.clone().into());
+    let acked = session.drain().iter().any(|message| matches!(message, ServerMessage::Ack(_)));
+    assert!(!acked);
+    assert_eq!(server.wait_end().code(), Some(74), "{}", server.log());
+    assert!(server.log().contains("the card failed"), "{}", server.log());
+
+    let server = Linnetd::start(folder.path());
+    let (mut session, _) = ann.enter(&server, Door::Json);
+    assert!(matches!(session.ask(&command.into()), ServerMessage::Ack(_)));
+    let (messages, damaged) = whole_history(&mut session, room);
+    let texts: Vec<_> = messages.iter().map(|message| message.text.as_str()).collect();
+    assert_eq!((texts, damaged), (vec!["safe", "in doubt"], 0));
 }

@@ -122,9 +122,10 @@ fn upgrade(server: &Linnetd, path: &str, host: &str, origin: &str) -> Answer {
         ("Sec-WebSocket-Protocol", "linnet.json"),
     ];
     let request = http::request("GET", path, host, &headers, None);
-    let text = String::from_utf8(request).unwrap();
+    let text = String::from_utf8(request).expect("ASCII");
     let text = text.replace("Connection: close", "Connection: Upgrade");
-    http::exchange(server.connect_https().unwrap(), text.as_bytes()).unwrap()
+    let stream = server.connect_https().expect("the port answers");
+    http::exchange(stream, text.as_bytes()).expect("an answer")
 }
 
 #[test]

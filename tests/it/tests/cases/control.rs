@@ -1,0 +1,122 @@
+//! Under init: linnetd takes the claim offer, reports health with the boot's nonce, tells that a
+//! claim is spent, and ends when init says so.
+
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Instant;
+
+use linnet_it::PATIENCE;
+use linnet_it::person::Person;
+use linnet_it::process::Linnetd;
+use serde_json::json;
+use update::claim::{ClaimToken, ProvisioningId};
+use update::control::{
+    self, BoxFacts, ClaimOffer, FromInit, Health, Network, ToInit, VERSION, Welcome,
+};
+
+/// The other end of the socket.
+struct Init {
+    stream: UnixStream,
+}
+
+impl Init {
+    /// Takes linnetd's connection and welcomes it.
+    fn accept(listener: &UnixListener, welcome: Welcome) -> Self {
+        let (mut stream, _) = listener.accept().expect("linnetd connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        let hello = control::read_frame::<ToInit>(&mut stream).expect("a frame");
+        assert!(matches!(hello, Some(ToInit::Hello { version: VERSION, .. })), "{hello:?}");
+        let welcome = FromInit::Welcome(Box::new(welcome));
+        control::write_frame(&mut stream, &welcome).expect("linnetd reads");
+        Self { stream }
+    }
+
+    fn wait_for<T>(&mut self, what: &str, wanted: impl Fn(&ToInit) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let frame = control::read_frame::<ToInit>(&mut self.stream).expect("a frame");
+            let frame = frame.expect("linnetd stays");
+            if let Some(value) = wanted(&frame) {
+                return value;
+            }
+        }
+        panic!("linnetd never said {what}");
+    }
+
+    fn health(&mut self) -> Health {
+        self.wait_for("health", |frame| match frame {
+            ToInit::Health(health) => Some(health.clone()),
+            _ => None,
+        })
+    }
+}
+
+fn welcome(token: &ClaimToken, id: ProvisioningId, rescue: Option<String>) -> Welcome {
+    Welcome {
+        version: VERSION,
+        claim: ClaimOffer::Provisioned { id, hash: token.hash() },
+        host_name: "linnet".into(),
+        boot_nonce: Some("nonce-4711".into()),
+        rescue,
+        facts: BoxFacts {
+            board: "test".into(),
+            release: "0".into(),
+            kernel: "6.12".into(),
+            memory_bytes: 1 << 30,
+            slot: None,
+        },
+        network: Network::default(),
+        complaints: Vec::new(),
+    }
+}
+
+/// Starts linnetd below a made-up init.
+fn start(folder: &Path, welcome: Welcome) -> (Linnetd, Init) {
+    let socket = folder.join("init.sock");
+    let listener = UnixListener::bind(&socket).expect("the folder is writable");
+    let accepting = std::thread::spawn(move || Init::accept(&listener, welcome));
+    let socket = socket.to_str().expect("UTF-8");
+    let server = Linnetd::start_with(&folder.join("data"), &["--control", socket]);
+    (server, accepting.join().expect("linnetd says hello"))
+}
+
+#[test]
+fn a_provisioned_box_is_claimed_reported_and_shut_down_by_init() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = ClaimToken::from_random([5; 16]);
+    let id = ProvisioningId::from_random([6; 16]);
+    let (mut server, mut init) = start(folder.path(), welcome(&token, id, None));
+    let health = init.health();
+    assert!(health.ok && !health.claimed, "{health:?}");
+    assert_eq!(health.nonce.as_deref(), Some("nonce-4711"));
+    let body = json!({
+        "token": token.text(), "name": "ann", "password": Person::password_of("ann"),
+        "device": "test",
+    });
+    let answer = server.request("POST", "/api/claim", &[], Some(&body));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let spent = init.wait_for("that the claim is spent", |frame| match frame {
+        ToInit::ClaimSpent { id } => Some(*id),
+        _ => None,
+    });
+    assert_eq!(spent, id);
+    init.wait_for("that it is claimed", |frame| match frame {
+        ToInit::Health(health) if health.claimed => Some(()),
+        _ => None,
+    });
+    control::write_frame(&mut init.stream, &FromInit::Shutdown { grace_ms: 5_000 }).unwrap();
+    assert!(server.wait_end().success(), "{}", server.log());
+}
+
+#[test]
+fn a_rescue_that_init_asks_for_is_served_and_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = ClaimToken::from_random([5; 16]);
+    let id = ProvisioningId::from_random([6; 16]);
+    let reason = "DATA is unreadable";
+    let (server, mut init) = start(folder.path(), welcome(&token, id, Some(reason.into())));
+    let health = init.health();
+    assert!(!health.ok && health.detail == reason, "{health:?}");
+    let facts = server.request("GET", "/api/facts", &[], None).json();
+    assert_eq!(facts["rescue"], reason);
+}
