@@ -1,6 +1,7 @@
 //! REST over one kept-alive connection to a box.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -10,6 +11,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use wire::ids::DeviceToken;
 
 use super::error::ClientError;
@@ -18,6 +20,9 @@ use super::tls::{Trust, connect};
 
 /// Longest JSON answer: a thousand users of 200 bytes each, ten times over.
 const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Sixty-four passwords may be hashed before ours, and a backup begins with a checkpoint.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection. Claiming needs both its steps on the same one.
 pub struct Http {
@@ -141,8 +146,14 @@ impl Http {
         let request = request
             .body(Full::new(body))
             .map_err(|error| ClientError::Protocol(error.to_string()))?;
-        self.sender.ready().await?;
-        Ok(self.sender.send_request(request).await?)
+        let answered = timeout(ANSWER_TIMEOUT, async {
+            self.sender.ready().await?;
+            self.sender.send_request(request).await
+        });
+        match answered.await {
+            Ok(response) => Ok(response?),
+            Err(_) => Err(ClientError::Broken("the box does not answer".to_owned())),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! A native session: `wire::binary` frames over pinned TLS.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -20,6 +22,10 @@ const CLIENT_NAME: &str = concat!("linnet ", env!("CARGO_PKG_VERSION"));
 /// Input that may wait while output is stuck: two frames of the longest kind.
 const INPUT_BYTES_MAX: usize = 2 * SERVER_FRAME_BYTES_MAX;
 
+/// A box that replays a long log accepts connections only when it is ready; half a minute is patience
+/// enough for one under load.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// An established session. Frames come and go in order; `request` numbers are given here.
 pub struct Session {
     reader: ReadHalf<TlsStream<TcpStream>>,
@@ -37,7 +43,7 @@ impl Session {
         let connection = connect(host, trust, b"linnet").await?;
         let (reader, writer) = split(connection.stream);
         let mut session = Self { reader, writer, input: Vec::new(), last_request: 0 };
-        match session.next().await?.message {
+        match session.next_soon().await?.message {
             Some(ServerMessage::Greeting(greeting)) => Ok((session, greeting)),
             _ => Err(ClientError::Protocol("no greeting came first".to_owned())),
         }
@@ -72,11 +78,16 @@ impl Session {
     }
 
     async fn welcome(&mut self) -> Result<Welcome, ClientError> {
-        match self.next().await?.message {
+        match self.next_soon().await?.message {
             Some(ServerMessage::Welcome(welcome)) => Ok(welcome),
             Some(ServerMessage::Error(error)) => Err(refused(error)),
             _ => Err(ClientError::Protocol("no welcome came after hello".to_owned())),
         }
+    }
+
+    async fn next_soon(&mut self) -> Result<Frame<ServerMessage>, ClientError> {
+        let next = tokio::time::timeout(ANSWER_TIMEOUT, self.next()).await;
+        next.map_err(|_| ClientError::Broken("the box does not answer".to_owned()))?
     }
 
     /// Sends one message; returns its request number, which the answer repeats. Reads meanwhile, so

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -16,8 +17,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use linnet::client::{ClientError, Http};
 use linnet::profile::Profile;
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 use update::hex;
 
+/// A slow card reads a chunk within a second.
+const SILENCE_MOST: Duration = Duration::from_secs(60);
+
+/// Bytes read at once when the file is checked.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 #[derive(Args)]
@@ -76,7 +82,7 @@ async fn receive(response: Response<Incoming>, part: &Path) -> Result<([u8; 32],
     let mut file = options.open(part).with_context(|| part.display().to_string())?;
     let (mut hash, mut bytes, mut named) = (Sha256::new(), 0_u64, None);
     let mut body = response.into_body();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = timeout(SILENCE_MOST, body.frame()).await.map_err(|_| silent())? {
         let frame = frame.map_err(ClientError::from)?;
         if let Some(trailers) = frame.trailers_ref() {
             named = trailers.get("x-linnet-sha256").cloned();
@@ -96,6 +102,10 @@ async fn receive(response: Response<Incoming>, part: &Path) -> Result<([u8; 32],
         Some(_) => bail!("the backup arrived damaged; try again"),
         None => bail!("the backup ended before its end; try again"),
     }
+}
+
+fn silent() -> ClientError {
+    ClientError::Broken("the box stopped sending; try again".to_owned())
 }
 
 fn progress(total: Option<u64>) -> Result<ProgressBar> {

@@ -2,14 +2,17 @@
 //!
 //! [`Feed::pump`] writes and must not be dropped half-way; [`Feed::next`] only waits and may be.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use linnet::client::{ClientError, Command, Mirror, Missed, News, Outbox, Session, Settled, Trust};
 use linnet::profile::{Profile, Profiles, SendLock};
-use tokio::time::{Instant, sleep_until};
-use wire::client::{ReadHistory, SyncFrom};
+use tokio::time::{Instant, sleep_until, timeout};
+use wire::client::{Ping, ReadHistory, SyncFrom};
 use wire::ids::{RoomId, Seq, UserId};
 use wire::limits::HISTORY_PAGE_MAX;
 use wire::server::{HistoryPage, Message};
@@ -20,6 +23,12 @@ const RETRY_MOST: Duration = Duration::from_secs(30);
 
 /// How long a box may take to tell rooms and users.
 const CAUGHT_UP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A quiet connection is asked for a sign of life this often.
+const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// A box that stays silent for so long has lost its power or its network: TCP alone would not tell.
+const SILENCE_MOST: Duration = Duration::from_secs(60);
 
 /// What a caller may want to show.
 pub(crate) enum Event {
@@ -60,6 +69,8 @@ pub(crate) struct Feed<'a> {
     retry_at: Instant,
     retry_after: Duration,
     paused_until: Option<Instant>,
+    heard_at: Instant,
+    ping_at: Instant,
 }
 
 impl<'a> Feed<'a> {
@@ -91,6 +102,8 @@ impl<'a> Feed<'a> {
             retry_at: Instant::now(),
             retry_after: RETRY_FIRST,
             paused_until: None,
+            heard_at: Instant::now(),
+            ping_at: Instant::now(),
         };
         feed.connect().await?;
         Ok(feed)
@@ -136,7 +149,9 @@ impl<'a> Feed<'a> {
             let Some(session) = &mut self.session else {
                 break;
             };
-            if let Err(error) = session.send(message).await {
+            let sent = timeout(SILENCE_MOST, session.send(message)).await;
+            let stuck = || Err(ClientError::Broken("it takes nothing any more".to_owned()));
+            if let Err(error) = sent.unwrap_or_else(|_| stuck()) {
                 // The next wait notices the break as well and says so.
                 self.session = None;
                 self.retry_at = Instant::now() + self.retry_after;
@@ -160,7 +175,9 @@ impl<'a> Feed<'a> {
             () = sleep_until(pause.unwrap_or_else(Instant::now)), if pause.is_some() => {
                 return Ok(Event::Wake);
             }
+            () = sleep_until(self.ping_at) => return self.check_silence(),
         };
+        self.hear();
         match message {
             Some(message) => self.take(message),
             None => Ok(Event::Wake),
@@ -169,7 +186,7 @@ impl<'a> Feed<'a> {
 
     /// Waits until rooms and users are known; messages before that are history.
     pub(crate) async fn caught_up(&mut self) -> Result<()> {
-        let waited = tokio::time::timeout(CAUGHT_UP_TIMEOUT, async {
+        let waited = timeout(CAUGHT_UP_TIMEOUT, async {
             while !matches!(self.next().await?, Event::CaughtUp) {}
             Ok(())
         });
@@ -182,7 +199,7 @@ impl<'a> Feed<'a> {
     /// Runs one command to its end; the room it was about.
     pub(crate) async fn finish(&mut self, command: Command) -> Result<RoomId> {
         self.push(command.clone())?;
-        let ended = tokio::time::timeout(CAUGHT_UP_TIMEOUT, self.end_of(&command)).await;
+        let ended = timeout(CAUGHT_UP_TIMEOUT, self.end_of(&command)).await;
         match ended {
             Ok(result) => result,
             Err(_) => Err(super::failure::Undelivered::Waiting(self.unsettled()).into()),
@@ -241,6 +258,21 @@ impl<'a> Feed<'a> {
         }
     }
 
+    fn hear(&mut self) {
+        self.heard_at = Instant::now();
+        self.ping_at = self.heard_at + PING_EVERY;
+    }
+
+    fn check_silence(&mut self) -> Result<Event> {
+        if self.heard_at.elapsed() >= SILENCE_MOST {
+            let silent = "no sign of life for a minute".to_owned();
+            return self.broken(ClientError::Broken(silent));
+        }
+        self.ping_at = Instant::now() + PING_EVERY;
+        self.queue.push_back(ClientMessage::Ping(Ping {}));
+        Ok(Event::Wake)
+    }
+
     async fn reconnect(&mut self) -> Result<Event> {
         sleep_until(self.retry_at).await;
         match self.connect().await {
@@ -258,6 +290,7 @@ impl<'a> Feed<'a> {
         self.outbox.welcomed(welcome.last_counter);
         self.retry_after = RETRY_FIRST;
         self.session = Some(session);
+        self.hear();
         Ok(())
     }
 
