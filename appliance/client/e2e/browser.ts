@@ -29,10 +29,10 @@ export class Program {
   private constructor(
     private readonly browser: Browser,
     private readonly home: string,
-    readonly trusted: boolean,
+    readonly strict: boolean,
   ) {}
 
-  static async launch(ca: Buffer | null): Promise<Program> {
+  static async launch(ca: Buffer | null, errors?: "strict"): Promise<Program> {
     const home = await mkdtemp(join(tmpdir(), "linnet-home-"));
     if (ca !== null) trust(home, ca);
     const browser = await chromium.launch({
@@ -40,13 +40,13 @@ export class Program {
       args: FLAGS,
       env: { ...process.env, HOME: home } as Record<string, string>,
     });
-    return new Program(browser, home, ca !== null);
+    return new Program(browser, home, ca !== null || errors === "strict");
   }
 
   async page(person: Person): Promise<Page> {
     const size = person.phone ? { width: 390, height: 844 } : { width: 1280, height: 800 };
     const context = await this.browser.newContext({
-      ignoreHTTPSErrors: !this.trusted,
+      ignoreHTTPSErrors: !this.strict,
       locale: person.locale,
       viewport: size,
       colorScheme: person.dark ? "dark" : "light",

@@ -1,5 +1,6 @@
 // A family's first evening with the box, on a browser that trusts it and on one that does not.
 import { X509Certificate } from "node:crypto";
+import AxeBuilder from "@axe-core/playwright";
 import { expect, test, type Page } from "@playwright/test";
 import { FAKE, startBox, type Box } from "./box.ts";
 import { Program, shoot } from "./browser.ts";
@@ -43,6 +44,7 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       expect(await ada.evaluate(() => isSecureContext && "subtle" in crypto)).toBe(true);
       await expect(ada.locator(".words li")).toHaveCount(8);
       await shoot(ada, "claim-en-light-desktop");
+      await expectAccessible(ada);
       await fillAccount(ada, "Ada", "short");
       await ada.getByRole("button", { name: "Become the owner" }).click();
       await expect(ada.getByText("needs at least 8 characters")).toBeVisible();
@@ -54,10 +56,20 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       expect(faults).toEqual([]);
     });
 
+    if (trusted) {
+      test("without the box's certificate an unforgiving browser refuses it", async () => {
+        const stranger = await Program.launch(null, "strict");
+        const page = await stranger.page({ name: "", locale: "en-US" });
+        await expect(page.goto(box.url)).rejects.toThrow(/ERR_CERT_AUTHORITY_INVALID/);
+        await stranger.close();
+      });
+    }
+
     test("the owner adds people, who sign in in their own language", async () => {
       await addPerson(ada, "小明", PASSWORD);
       await addPerson(ada, "Grace", PASSWORD);
       await shoot(ada, "people-en-light-desktop");
+      await expectAccessible(ada);
       ming = await program.page({ name: "小明", locale: "zh-CN", dark: true });
       await ming.goto(box.url);
       await expect(ming.getByRole("heading", { name: "欢迎回来" })).toBeVisible();
@@ -65,6 +77,7 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await ming.getByRole("button", { name: "登录" }).click();
       await expect(ming.getByText("用户名或密码不正确。")).toBeVisible();
       await shoot(ming, "login-zh-dark-desktop");
+      await expectAccessible(ming);
       await logIn(ming, box.url, "小明", PASSWORD);
     });
 
@@ -117,7 +130,9 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await say(ming, "离线消息");
       await expect(ada.locator(".message.pending")).toHaveCount(3);
       await shoot(ada, "offline-en-light-desktop");
+      await expectAccessible(ada);
       await shoot(ming, "offline-zh-dark-desktop");
+      await expectAccessible(ming);
       const context = ming.context();
       await ming.close();
       await box.restart();
@@ -182,6 +197,7 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await dialog.getByLabel(t("newgroup.name")).fill("Kitchen 厨房");
       await dialog.getByText("小明").click();
       await shoot(ada, "newgroup-en-light-desktop");
+      await expectAccessible(ada);
       await dialog.getByRole("button", { name: t("newgroup.submit") }).click();
       await expect(ada.locator(".room-head h1")).toHaveText("Kitchen 厨房");
       await say(ada, "Dinner at seven?");
@@ -199,7 +215,9 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await say(grace, "I'll be there!");
       await expectShown(ada, ["Dinner at seven?", "好的，我带水果。", "I'll be there!"]);
       await shoot(ada, "group-en-light-desktop");
+      await expectAccessible(ada);
       await shoot(ming, "group-zh-dark-desktop");
+      await expectAccessible(ming);
       await shoot(grace, "group-en-dark-desktop");
       await grace.getByRole("button", { name: "Leave", exact: true }).click();
       await grace.getByRole("button", { name: "Leave the group" }).click();
@@ -236,15 +254,22 @@ for (const trusted of FAKE ? [false] : [false, true]) {
     });
 
     test("a device that was signed out keeps its unsent messages for the next sign-in", async () => {
-      await signOutFromAfar(ming);
+      const token = await tokenOf(ming);
       await box.kill();
       await openRoom(ming, "Ada");
       await say(ming, "未发送，但没有丢失");
+      await expect(ming.locator(".message.pending")).toHaveCount(1);
+      const context = ming.context();
+      await ming.close();
       await box.restart();
+      expect(await ada.evaluate(revoke, token)).toBe(true);
+      ming = await context.newPage();
+      await ming.goto(box.url);
       await expect(ming.getByText("未发送的消息仍然保留", { exact: false })).toBeVisible();
       await fillAccount(ming, "小明", PASSWORD);
       await ming.getByRole("button", { name: "登录" }).click();
       said.push("未发送，但没有丢失");
+      await openRoom(ming, "Ada");
       await expectShown(ming, said);
       await expectShown(ada, said);
     });
@@ -252,6 +277,7 @@ for (const trusted of FAKE ? [false] : [false, true]) {
     test("language and appearance follow the settings; signing out forgets everything", async () => {
       await ming.getByRole("button", { name: "设置", exact: true }).click();
       await shoot(ming, "settings-zh-dark-desktop");
+      await expectAccessible(ming);
       await ming.getByRole("radio", { name: "English" }).check();
       await expect(ming.getByRole("heading", { name: "Settings" })).toBeVisible();
       await ming.getByRole("radio", { name: "Light" }).check();
@@ -259,6 +285,7 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await ming.getByRole("button", { name: "What trust brings" }).click();
       await expect(ming.locator(".words li")).toHaveCount(8);
       await shoot(ming, "trust-en-light-desktop");
+      await expectAccessible(ming);
       await ming.getByRole("button", { name: "Settings", exact: true }).click();
       const second = await ming.context().newPage();
       await second.goto(box.url);
@@ -278,9 +305,11 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await logIn(phone, box.url, "Ada", PASSWORD);
       await expect(phone.locator(".conversation")).toBeHidden();
       await shoot(phone, "rooms-en-dark-phone");
+      await expectAccessible(phone);
       await openRoom(phone, "Kitchen");
       await expect(phone.locator(".sidebar")).toBeHidden();
       await shoot(phone, "group-en-dark-phone");
+      await expectAccessible(phone);
       const wide = await phone.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       expect(wide).toBeLessThanOrEqual(0);
       await phone.getByRole("button", { name: "Back to chats" }).click();
@@ -311,8 +340,23 @@ function collectFaults(page: Page): string[] {
   return faults;
 }
 
-/** As the owner's device list will do: the device's token stops working. */
-function signOutFromAfar(page: Page): Promise<number> {
+/** No finding of the accessibility checker, contrast included. */
+async function expectAccessible(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const found = violations.map(
+    ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`,
+  );
+  expect(found).toEqual([]);
+}
+
+/** In a page: as the owner's device list will do, a device's token stops working. */
+async function revoke(token: string): Promise<boolean> {
+  const headers = { Authorization: `Bearer ${token}` };
+  return (await fetch("/api/logout", { method: "POST", headers })).ok;
+}
+
+/** The device's secret, as only this page's own origin can read it. */
+function tokenOf(page: Page): Promise<string> {
   return page.evaluate(async () => {
     const [database] = await indexedDB.databases();
     const db = await new Promise<IDBDatabase>((done) => {
@@ -324,8 +368,7 @@ function signOutFromAfar(page: Page): Promise<number> {
       get.onsuccess = () => done(get.result as { token: string });
     });
     db.close();
-    const headers = { Authorization: `Bearer ${account.token}` };
-    return (await fetch("/api/logout", { method: "POST", headers })).status;
+    return account.token;
   });
 }
 

@@ -147,6 +147,7 @@ function number(outbox: Outbox, entry: Entry): void {
 /** Removes the command whose result came; null when it is not in the outbox any more. */
 export function settle(outbox: Outbox, counter: number): Entry | null {
   const entry = numbered(outbox, counter);
+  outbox.trouble = null;
   if (entry) outbox.entries = outbox.entries.filter((other) => other !== entry);
   return entry;
 }
@@ -154,6 +155,7 @@ export function settle(outbox: Outbox, counter: number): Entry | null {
 /** The server refused it for good: the number is used, a person decides what becomes of it. */
 export function refuse(outbox: Outbox, counter: number, reason: Reason): Entry | null {
   const entry = numbered(outbox, counter);
+  outbox.trouble = null;
   if (entry) fail(entry, reason);
   return entry;
 }

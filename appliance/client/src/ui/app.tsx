@@ -62,10 +62,10 @@ function Detail(): VNode {
       return <TrustPage />;
     case "home":
       return (
-        <main class="conversation nothing">
+        <aside class="conversation nothing" aria-label={t("room.pick")}>
           <Logo large />
           <p class="quiet">{t("room.pick")}</p>
-        </main>
+        </aside>
       );
   }
 }

@@ -14,7 +14,11 @@ export function Sidebar(): VNode {
     roomName(state.copy, room).toLocaleLowerCase().includes(wanted),
   );
   return (
-    <div class="sidebar">
+    <section
+      class="sidebar"
+      aria-label={t("rooms.title")}
+      role={state.route.view === "home" ? "main" : undefined}
+    >
       <header class="sidebar-head">
         <Logo />
         <h1>{t("rooms.title")}</h1>
@@ -33,7 +37,7 @@ export function Sidebar(): VNode {
       {rooms.length > 5 && <Filter />}
       {rooms.length === 0 ? <NoRooms /> : <RoomList rooms={shown} />}
       <Navigation />
-    </div>
+    </section>
   );
 }
 
