@@ -22,8 +22,8 @@ const CLIENT_NAME: &str = concat!("linnet ", env!("CARGO_PKG_VERSION"));
 /// Input that may wait while output is stuck: two frames of the longest kind.
 const INPUT_BYTES_MAX: usize = 2 * SERVER_FRAME_BYTES_MAX;
 
-/// A box that replays a long log accepts connections only when it is ready; half a minute is patience
-/// enough for one under load.
+/// A box that replays a long log accepts connections only when it is ready; half a minute is
+/// patience enough for one under load.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An established session. Frames come and go in order; `request` numbers are given here.

@@ -39,6 +39,8 @@ struct ScriptedBox {
     address: SocketAddr,
     ca_der: Vec<u8>,
     accepted: Accepted,
+    /// Ends with the script; how many connections said hello.
+    script: tokio::task::JoinHandle<u32>,
 }
 
 impl ScriptedBox {
@@ -48,16 +50,18 @@ impl ScriptedBox {
         let address = listener.local_addr().unwrap();
         let accepted = Accepted::default();
         let stored = Arc::clone(&accepted);
-        tokio::spawn(async move {
+        let script = tokio::spawn(async move {
             let acceptor = TlsAcceptor::from(config);
+            let mut hellos = 0;
             for act in acts {
                 let (socket, _) = listener.accept().await.unwrap();
                 let stream = acceptor.accept(socket).await.unwrap();
                 // A broken connection is part of the script.
-                let _ = serve(stream, act, &stored).await;
+                let _ = serve(stream, act, &stored, &mut hellos).await;
             }
+            hellos
         });
-        Self { address, ca_der, accepted }
+        Self { address, ca_der, accepted, script }
     }
 
     fn profile(&self) -> Profile {
@@ -163,10 +167,12 @@ async fn serve(
     mut stream: TlsStream<TcpStream>,
     act: Act,
     stored: &Accepted,
+    hellos: &mut u32,
 ) -> std::io::Result<()> {
     let mut input = Vec::new();
     say(&mut stream, greeting()).await?;
     assert!(matches!(hear(&mut stream, &mut input).await?, ClientMessage::Hello(_)));
+    *hellos += 1;
     let last = u64::try_from(stored.lock().unwrap().len()).unwrap();
     say(&mut stream, welcome(last)).await?;
     say(&mut stream, ServerMessage::CaughtUp(CaughtUp { cursor: Offset(0) })).await?;
@@ -290,5 +296,6 @@ fn another_box_never_sees_the_token() {
         let error = Feed::reading(&profile).await.err().expect("another box is refused");
         let cause = error.downcast_ref::<ClientError>();
         assert!(matches!(cause, Some(ClientError::NotTheBox(_))), "{error}");
+        assert_eq!(scripted.script.await.unwrap(), 0);
     });
 }
