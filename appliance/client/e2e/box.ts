@@ -1,6 +1,7 @@
 // The box under test: a real linnetd on loopback, or the fake one with LINNET_FAKE=1.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -41,6 +42,9 @@ async function startFake(): Promise<Box> {
 
 async function startReal(): Promise<Box> {
   const binary = resolve(process.env["LINNETD"] ?? "../../target/debug/linnetd");
+  if (!existsSync(binary)) {
+    throw new Error(`no linnetd at ${binary}: run \`cargo build -p linnetd\` or set LINNETD`);
+  }
   const data = await mkdtemp(join(tmpdir(), "linnet-e2e-"));
   const [https, http, native] = [await freePort(), await freePort(), await freePort()];
   const args = [

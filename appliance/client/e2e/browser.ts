@@ -1,6 +1,6 @@
 // Debian's Chromium, once with certificate errors clicked through and once trusting the box's CA.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,8 +35,12 @@ export class Program {
   static async launch(ca: Buffer | null, errors?: "strict"): Promise<Program> {
     const home = await mkdtemp(join(tmpdir(), "linnet-home-"));
     if (ca !== null) trust(home, ca);
+    const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+    if (!existsSync(executablePath)) {
+      throw new Error(`no Chromium at ${executablePath}: install the package or set CHROMIUM`);
+    }
     const browser = await chromium.launch({
-      executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+      executablePath,
       args: FLAGS,
       env: { ...process.env, HOME: home } as Record<string, string>,
     });

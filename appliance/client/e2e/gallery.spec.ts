@@ -94,6 +94,7 @@ async function shootRooms(page: Page, box: Box, tag: string): Promise<void> {
   await expect(page.locator(".message")).toHaveCount(6);
   await shoot(page, `group-${tag}`);
   await page.getByRole("button", { name: t("room.menu.members"), exact: true }).click();
+  await expect(page.getByRole("dialog")).toBeVisible();
   await shoot(page, `members-${tag}`);
   await page.keyboard.press("Escape");
   for (const view of ["people", "settings", "trust"] as const) {

@@ -1,7 +1,7 @@
 // What a person can do, and how the page comes up: each verb changes the store or calls the engine.
 import { NAME_BYTES_MAX, OUTBOX_MAX } from "./core/limits.ts";
 import { newOutbox } from "./core/outbox.ts";
-import { newSession, type Stop } from "./core/session.ts";
+import { isUp, newSession, type Stop } from "./core/session.ts";
 import { newCopy } from "./core/sync.ts";
 import type { Command } from "./core/wire.ts";
 import { Engine } from "./engine.ts";
@@ -9,7 +9,15 @@ import { preferred, setTongue, type Key } from "./i18n/index.ts";
 import * as api from "./shell/api.ts";
 import { Store, type Account } from "./shell/db.ts";
 import { Turn } from "./shell/tabs.ts";
-import { changed, state, type Dialog, type Language, type Route, type Theme } from "./store.ts";
+import {
+  changed,
+  notify,
+  state,
+  type Dialog,
+  type Language,
+  type Route,
+  type Theme,
+} from "./store.ts";
 
 const BOX_KEY = "linnet.box";
 const LANGUAGE_KEY = "linnet.language";
@@ -198,6 +206,7 @@ export async function addUser(name: string, password: string, role: string): Pro
   await submit("add_user", async () => {
     if (!state.account || !checkAccount(name, password)) return;
     await api.addUser(state.account.token, name, password, role);
+    notify("people.added", { name });
     done = true;
   });
   return done;
@@ -270,9 +279,10 @@ export async function signOut(): Promise<void> {
 
 export function command(what: Command): void {
   if (state.outbox.entries.length >= OUTBOX_MAX) {
-    state.notice = "notice.outboxfull";
-    return changed();
+    return notify("notice.outboxfull");
   }
+  const makesRoom = what.kind === "create_room" || what.kind === "open_direct";
+  if (makesRoom && !isUp(state.session)) notify("newgroup.queued");
   void engine?.command(what);
 }
 

@@ -7,7 +7,7 @@ import * as sync from "./core/sync.ts";
 import type { Ack, Command, Message, ServerFrame, Welcome } from "./core/wire.ts";
 import { NotWriter, type Account, type Store } from "./shell/db.ts";
 import { Socket } from "./shell/socket.ts";
-import { changed, state } from "./store.ts";
+import { changed, notify, state } from "./store.ts";
 
 const TICK_MS = 500;
 const WRITE_WITHIN_MS = 250;
@@ -176,8 +176,7 @@ export class Engine {
   private fail(error: unknown): void {
     if (error instanceof NotWriter) return this.step({ kind: "stop", why: "elsewhere" });
     console.error(error);
-    state.notice = "notice.storage";
-    changed();
+    notify("notice.storage");
   }
 
   private async take(socket: Socket, frame: ServerFrame): Promise<void> {

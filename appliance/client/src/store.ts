@@ -40,7 +40,7 @@ export interface State {
   problem: Problem | null;
   busy: boolean;
   /** A passing remark, read out by screen readers. */
-  notice: Key | null;
+  notice: { key: Key; values: Record<string, string> } | null;
   /** Why the login page is shown again. */
   loginNote: Key | null;
   /** Rooms whose stored messages are in memory, and rooms whose older page is under way. */
@@ -84,6 +84,11 @@ const HIDDEN_DRAW_MS = 250;
 
 const screens = new Set<() => void>();
 let planned = false;
+
+export function notify(key: Key, values: Record<string, string> = {}): void {
+  state.notice = { key, values };
+  changed();
+}
 
 /** Tells the screen that the state changed. */
 export function changed(): void {

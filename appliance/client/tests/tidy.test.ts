@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
+import { en } from "../src/i18n/en.ts";
 
 const LINES_MAX = 600;
 const COLUMNS_MAX = 100;
@@ -61,6 +62,17 @@ describe("tidy", () => {
     const attribute = /\b(aria-label|title|placeholder|label)="[^"]*[A-Za-z]{2}/;
     expect(offences(screens, bare)).toEqual([]);
     expect(offences(screens, attribute)).toEqual([]);
+  });
+
+  it("every sentence of the catalogue is used", () => {
+    const code = shipped.filter(({ name }) => !name.startsWith("src/i18n/"));
+    const all = code.map(({ text }) => text).join("\n");
+    const stems = ["role.", "reason.", "settings.theme.", "newgroup.history."];
+    const unused = Object.keys(en).filter((key) => {
+      const plain = key.replace(/\.(one|other)$/, "");
+      return !all.includes(`"${plain}"`) && !stems.some((stem) => key.startsWith(stem));
+    });
+    expect(unused).toEqual([]);
   });
 
   it("colours stand in one file", () => {

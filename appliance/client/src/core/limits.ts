@@ -35,5 +35,8 @@ export const SETUP_WITHIN_MS = 15_000;
 /** Pause before a command that met a passing trouble is sent again, when the server names none. */
 export const COMMAND_RETRY_MS = 3_000;
 
+/** Shortest such pause, whatever the server names: a busy box is not asked in a tight loop. */
+export const COMMAND_RETRY_LEAST_MS = 250;
+
 /** Messages of one author closer than this share a heading. */
 export const GROUP_WITHIN_MS = 5 * 60_000;

@@ -1,7 +1,7 @@
 // Commands on their way to the server: numbered densely, kept until their result is known.
 // Pure. Rules of the sync contract: a number is given just before a command is first sent and is
 // stored before it leaves; `Welcome.last_counter` is the truth; resending is always harmless.
-import { COMMAND_RETRY_MS, IN_FLIGHT_MAX } from "./limits.ts";
+import { COMMAND_RETRY_LEAST_MS, COMMAND_RETRY_MS, IN_FLIGHT_MAX } from "./limits.ts";
 import type { Copy, RoomCopy } from "./sync.ts";
 import type { Command, Message, Reason, WireError } from "./wire.ts";
 
@@ -186,7 +186,8 @@ export function trouble(outbox: Outbox, request: number, error: WireError, nowMs
   const { counter } = entry;
   if (PASSING.has(error.reason)) {
     outbox.trouble = error.reason;
-    outbox.paused_until_ms = nowMs + (error.retry_after_ms ?? COMMAND_RETRY_MS);
+    outbox.paused_until_ms =
+      nowMs + Math.max(error.retry_after_ms ?? COMMAND_RETRY_MS, COMMAND_RETRY_LEAST_MS);
     recall(outbox, counter);
   } else {
     fail(entry, error.reason);

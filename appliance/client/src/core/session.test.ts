@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { PING_AFTER_MS, PONG_WITHIN_MS, RETRY_LONGEST_MS, SETUP_WITHIN_MS } from "./limits.ts";
 import { isUp, newSession, step, type Session } from "./session.ts";
-import type { ServerFrame } from "./wire.ts";
+import type { ServerFrame, WireError } from "./wire.ts";
 
 const BOX = "b";
 
@@ -93,6 +93,24 @@ describe("session", () => {
     const session = live();
     step(session, { kind: "closed" }, 0, 0);
     expect(step(session, { kind: "wake" }, 1, 0)).toEqual(["connect"]);
+  });
+
+  it("comes back later when the box is too busy for its hello", () => {
+    const session = newSession(BOX);
+    step(session, { kind: "start" }, 0, 0);
+    step(session, greeting(BOX), 0, 0);
+    const body: WireError = {
+      reason: "busy",
+      field: "",
+      text: "",
+      retry_after_ms: 3_000,
+      expected: null,
+    };
+    expect(step(session, frame({ kind: "error", body }), 0, 0)).toEqual(["close"]);
+    expect(session.retry_at_ms).toBe(3_000);
+    const up = live();
+    expect(step(up, frame({ kind: "error", body }), 0, 0)).toEqual([]);
+    expect(isUp(up)).toBe(true);
   });
 
   it("stops for good when the token was revoked", () => {

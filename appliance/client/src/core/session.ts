@@ -106,7 +106,10 @@ function heard(session: Session, frame: ServerFrame, nowMs: number, chance: numb
       if (session.phase === "catching_up") session.phase = "live";
       return [];
     case "error":
-      return frame.body.reason === "bad_token" ? stop(session, "bad_token") : [];
+      if (frame.body.reason === "bad_token") return stop(session, "bad_token");
+      // Before the welcome it answers hello: the server can't take this session now.
+      if (session.phase !== "welcoming") return [];
+      return lost(session, nowMs, chance, frame.body.retry_after_ms);
     case "closing":
       if (frame.body.reason === "bad_token") return stop(session, "bad_token");
       return lost(session, nowMs, chance, frame.body.retry_after_ms);

@@ -37,17 +37,15 @@ export const en = {
   "field.name": "Name",
   "field.password": "Password",
   "field.password.hint": "At least 8 characters. A short sentence is easy to remember.",
-  "field.password.show": "Show password",
   "field.role": "Role",
 
   "role.owner": "Owner",
   "role.admin": "Admin",
   "role.member": "Member",
 
-  "line.connecting": "Connecting…",
   "line.waiting": "No connection to the box. Messages wait here and go out by themselves.",
   "line.retry": "Try now",
-  "line.syncing": "Catching up…",
+  "line.failed": "Something could not be done: {reason}",
   "line.trouble": "The box can't take messages right now: {reason} They wait here.",
 
   "rooms.title": "Chats",
@@ -72,7 +70,6 @@ export const en = {
   "room.menu.members": "Members",
   "room.menu.leave": "Leave",
   "room.log": "Messages in {name}",
-  "room.older": "Earlier messages",
   "room.loading": "Fetching earlier messages…",
   "room.beginning": "This is where it begins.",
   "room.first": "Say hello.",
@@ -94,7 +91,6 @@ export const en = {
   "message.failed": "Not sent: {reason}",
   "message.retry": "Send again",
   "message.discard": "Delete",
-  "message.sentdirect": "Read by {name}",
 
   "day.today": "Today",
   "day.yesterday": "Yesterday",
@@ -139,7 +135,6 @@ export const en = {
   "settings.signout": "Sign out",
   "settings.signout.pending": "Unsent messages on this device will be lost. Sign out anyway?",
   "settings.trust": "Trust this box",
-  "settings.about": "About",
   "settings.version": "Linnet {version}",
 
   "trust.title": "Trust this box",
@@ -158,7 +153,6 @@ export const en = {
     "Add it as a trusted authority for websites. On iPhone and iPad, also switch it on under Settings, General, About, Certificate Trust.",
   "trust.limit":
     "It can vouch only for addresses in your own network, never for a site on the Internet.",
-  "trust.status.yes": "This page was loaded over an encrypted connection.",
 
   "nav.main": "Main",
   "nav.chats": "Chats",

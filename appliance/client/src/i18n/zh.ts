@@ -34,17 +34,15 @@ export const zh: Record<Key, string> = {
   "field.name": "用户名",
   "field.password": "密码",
   "field.password.hint": "至少 8 个字符。一句短句最好记。",
-  "field.password.show": "显示密码",
   "field.role": "角色",
 
   "role.owner": "所有者",
   "role.admin": "管理员",
   "role.member": "成员",
 
-  "line.connecting": "正在连接…",
   "line.waiting": "与盒子的连接已断开。消息会保存在这里，恢复后自动发送。",
   "line.retry": "立即重试",
-  "line.syncing": "正在同步…",
+  "line.failed": "有一项操作未能完成：{reason}",
   "line.trouble": "盒子暂时不能接收消息：{reason}消息会在这里等待。",
 
   "rooms.title": "聊天",
@@ -69,7 +67,6 @@ export const zh: Record<Key, string> = {
   "room.menu.members": "成员",
   "room.menu.leave": "退出",
   "room.log": "{name} 中的消息",
-  "room.older": "更早的消息",
   "room.loading": "正在读取更早的消息…",
   "room.beginning": "聊天从这里开始。",
   "room.first": "打个招呼吧。",
@@ -91,7 +88,6 @@ export const zh: Record<Key, string> = {
   "message.failed": "未发送：{reason}",
   "message.retry": "重新发送",
   "message.discard": "删除",
-  "message.sentdirect": "{name} 已读",
 
   "day.today": "今天",
   "day.yesterday": "昨天",
@@ -136,7 +132,6 @@ export const zh: Record<Key, string> = {
   "settings.signout": "退出登录",
   "settings.signout.pending": "本设备上未发送的消息将会丢失。仍要退出登录吗？",
   "settings.trust": "信任这个盒子",
-  "settings.about": "关于",
   "settings.version": "Linnet {version}",
 
   "trust.title": "信任这个盒子",
@@ -153,7 +148,6 @@ export const zh: Record<Key, string> = {
   "trust.how.3":
     "把它添加为网站的受信任机构。在 iPhone 和 iPad 上，还需在“设置—通用—关于本机—证书信任设置”中启用。",
   "trust.limit": "它只能为您自己网络里的地址作证，绝不能用于互联网上的网站。",
-  "trust.status.yes": "此页面通过加密连接载入。",
 
   "nav.main": "主导航",
   "nav.chats": "聊天",

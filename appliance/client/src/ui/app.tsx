@@ -1,6 +1,6 @@
 // The screen: which page is shown, the line's state on top, dialogs above everything.
 import type { VNode } from "preact";
-import { dismissNotice, reconnect } from "../app.ts";
+import { discard, dismissNotice, reconnect, retry } from "../app.ts";
 import { t } from "../i18n/index.ts";
 import { state, useStore } from "../store.ts";
 import { Conversation } from "./conversation.tsx";
@@ -92,12 +92,34 @@ function Line(): VNode {
           {t("line.trouble", { reason: t(`reason.${trouble}`) })}
         </p>
       )}
+      <Failed />
       {state.notice && (
         <p class="line-note">
-          <span>{t(state.notice)}</span>
+          <span>{t(state.notice.key, state.notice.values)}</span>
           <IconButton icon="close" label={t("action.close")} onClick={dismissNotice} />
         </p>
       )}
     </div>
+  );
+}
+
+/** A refused command that no conversation shows. */
+function Failed(): VNode | null {
+  const entry = state.outbox.entries.find(
+    ({ failure, command }) =>
+      failure && (command.kind !== "send" || !state.copy.rooms.has(command.room)),
+  );
+  if (!entry?.failure) return null;
+  return (
+    <p class="line-note">
+      <Icon name="warn" />
+      <span>{t("line.failed", { reason: t(`reason.${entry.failure}`) })}</span>
+      <button type="button" class="link-button" onClick={() => retry(entry.id)}>
+        {t("message.retry")}
+      </button>
+      <button type="button" class="link-button" onClick={() => discard(entry.id)}>
+        {t("message.discard")}
+      </button>
+    </p>
   );
 }

@@ -51,7 +51,8 @@ describe("words", () => {
   it("takes one or two letters for the picture, whole characters only", () => {
     expect(initials("ada lovelace king")).toBe("AK");
     expect(initials("小明")).toBe("小");
-    expect(initials("👩‍🚀 x")).toBe("👩X");
+    expect(initials("Family 一家人")).toBe("F");
+    expect(initials("👩‍🚀 x")).toBe("👩");
     expect(initials("  ")).toBe("");
   });
 
