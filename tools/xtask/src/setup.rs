@@ -36,6 +36,8 @@ enum Check {
     Program,
     /// A program on the PATH whose `--version` shows at least this major version.
     Major(u32),
+    /// A command that succeeds.
+    Succeeds(&'static [&'static str]),
     /// A file of a package that has no program.
     File(&'static str),
 }
@@ -94,11 +96,11 @@ const NEEDS: &[Need] = &[
         verbs: VM,
     },
     Need {
-        tool: "npm",
-        check: Check::Program,
-        package: "npm",
+        tool: "python3 with venv",
+        check: Check::Succeeds(&["python3", "-c", "import ensurepip, venv"]),
+        package: "python3-venv",
         backports: false,
-        why: "builds the web client",
+        why: "fetches tools from PyPI: Node where it is too old, the test client's WebSocket",
         verbs: ALL,
     },
     Need {
@@ -177,6 +179,10 @@ impl Need {
         match self.check {
             Check::Program => on_path(self.tool).is_some(),
             Check::File(path) => Path::new(path).exists(),
+            Check::Succeeds(words) => {
+                let output = Command::new(words[0]).args(&words[1..]).output();
+                output.is_ok_and(|output| output.status.success())
+            }
             Check::Major(wanted) => major(self.tool).is_some_and(|major| major >= wanted),
         }
     }
