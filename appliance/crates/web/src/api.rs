@@ -32,6 +32,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/devices", get(account::devices))
         .route("/api/devices/{device}", delete(account::remove_device))
         .route("/api/backup", get(backup::download))
+        .route("/api/salvage", post(backup::salvage))
         .route("/api/{*rest}", axum::routing::any(nothing_here))
         .route("/ca.crt", get(pages::ca))
         .route("/trust", get(pages::trust))

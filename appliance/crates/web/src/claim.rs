@@ -65,15 +65,21 @@ impl Standing {
 
     /// The box's own proof, as long as there is something to claim.
     pub(crate) fn box_proof(self, seen: &Transcript) -> Result<Proof, Refusal> {
-        let claimable = self.claimable.ok_or(Refusal::NotClaimable)?;
+        let claimable = self.claimable()?;
         if self.claimed {
             return Err(Refusal::Used);
         }
         Ok(seen.box_proof(&claimable.token_hash))
     }
 
+    /// A box with an owner may have forgotten what there was to prove.
+    fn claimable(self) -> Result<Claimable, Refusal> {
+        let refusal = if self.claimed { Refusal::Used } else { Refusal::NotClaimable };
+        self.claimable.ok_or(refusal)
+    }
+
     fn judge(self, fits: impl FnOnce(&TokenHash) -> bool) -> Result<ProvisionId, Refusal> {
-        let claimable = self.claimable.ok_or(Refusal::NotClaimable)?;
+        let claimable = self.claimable()?;
         match (fits(&claimable.token_hash), self.claimed) {
             (true, false) => Ok(claimable.provision),
             (true, true) => Err(Refusal::Used),
@@ -155,6 +161,8 @@ mod tests {
         assert_eq!(nothing.box_proof(&seen()), Err(Refusal::NotClaimable));
         assert_eq!(nothing.judge_token(&token(1).text()), Err(Refusal::NotClaimable));
         assert_eq!(standing(true).box_proof(&seen()), Err(Refusal::Used));
+        let owned = Standing { claimed: true, ..nothing };
+        assert_eq!(owned.judge_token(&token(1).text()), Err(Refusal::Used));
         assert!(standing(false).box_proof(&seen()).is_ok());
     }
 }

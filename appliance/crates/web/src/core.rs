@@ -44,6 +44,11 @@ pub trait Core: Send + Sync + 'static {
     fn health(&self) -> Answer<HealthReport>;
     /// Begins a consistent export of everything.
     fn backup(&self) -> Answer<Backup>;
+    /// Goes on without what a damaged log lost, where the box is in rescue for that; the box
+    /// restarts right after the answer.
+    fn salvage(&self) -> Answer<()> {
+        Box::pin(std::future::ready(Err(CoreError::NothingToSalvage)))
+    }
 }
 
 /// Public facts of a box.
@@ -162,6 +167,9 @@ pub enum CoreError {
         /// When to try again.
         retry_after_ms: u32,
     },
+    /// The box is not in rescue, or salvage would not help.
+    #[error("there is nothing to salvage on this box")]
+    NothingToSalvage,
     /// The box can't use its data; the reason is for the owner.
     #[error("{0}")]
     Rescue(String),

@@ -103,6 +103,7 @@ impl From<CoreError> for ApiError {
             CoreError::OverLimit(_) => (StatusCode::BAD_REQUEST, "over_limit"),
             CoreError::CardFull => (StatusCode::INSUFFICIENT_STORAGE, "card_full"),
             CoreError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            CoreError::NothingToSalvage => (StatusCode::CONFLICT, "nothing_to_salvage"),
             CoreError::Rescue(_) => (StatusCode::SERVICE_UNAVAILABLE, "rescue"),
             CoreError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             CoreError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),

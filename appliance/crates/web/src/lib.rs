@@ -7,6 +7,7 @@
 //! `process_new_packets` before it waits for the socket (see [`Handover`]).
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod api;
 mod app;

@@ -52,6 +52,20 @@ pub(super) async fn download(
     Ok(response)
 }
 
+/// `POST /api/salvage`: the owner gives up what a damaged log lost. Answers `{}`, then restarts.
+pub(super) async fn salvage(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+) -> Result<axum::Json<Salvaging>, ApiError> {
+    let owner = signed_in.owner()?;
+    app.core.salvage().await?;
+    tracing::warn!(user = %owner.user, "the owner salvages the log");
+    Ok(axum::Json(Salvaging {}))
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Salvaging {}
+
 /// A file name that needs no quoting in a header.
 fn plain(name: &str) -> String {
     let keep = |c: &char| c.is_ascii_alphanumeric() || "-_.".contains(*c);
