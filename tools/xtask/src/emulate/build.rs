@@ -73,6 +73,7 @@ fn npm(folder: &Path, arguments: &[&str]) -> Result<()> {
         .args(arguments)
         .current_dir(folder)
         .env("PATH", setup::node_path()?)
+        .stdout(std::io::stderr()) // stdout carries results only
         .status()
         .context("npm is missing; install the package npm")?;
     if !status.success() {

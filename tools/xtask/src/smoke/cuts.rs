@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use image::layout::MIB;
 use vm::console::{Console, Waited};
 use vm::ports::forward;
 use vm::writelog::{Cut, WriteLog};
@@ -112,17 +113,18 @@ fn recovered(
     acked: Vec<Acked>,
     verifier: &Verifier,
 ) -> Result<Verdict> {
-    let start = image::card::partition(&fs::File::open(card)?, 7)?.start;
-    let data = format!("{}?offset={start}", card.display());
-    let status = Command::new("/usr/sbin/e2fsck").args(["-fp", &data]).output()?.status;
-    if !matches!(status.code(), Some(0 | 1)) {
-        bail!("e2fsck could not repair DATA by itself: {status}");
+    let data = folder.join("data.img");
+    extract_data(card, &data)?;
+    let output = Command::new("/usr/sbin/e2fsck").arg("-fp").arg(&data).output()?;
+    if !matches!(output.status.code(), Some(0 | 1)) {
+        let words = String::from_utf8_lossy(&output.stdout);
+        bail!("e2fsck could not repair DATA by itself: {}", words.trim());
     }
     let target = folder.join("recovered");
     fs::remove_dir_all(&target).ok();
     fs::create_dir(&target)?;
     let request = format!("rdump /linnet {}", target.display());
-    Command::new("/usr/sbin/debugfs").args(["-R", &request, &data]).output()?;
+    Command::new("/usr/sbin/debugfs").args(["-R", &request]).arg(&data).output()?;
     let port = forward(443, 8543)?.host;
     let mut process = Command::new(server)
         .arg("--data")
@@ -136,6 +138,21 @@ fn recovered(
     process.kill()?;
     process.wait()?;
     verdict
+}
+
+/// DATA as a file of its own: e2fsck loses an offset when it opens the file again.
+fn extract_data(card: &Path, target: &Path) -> Result<()> {
+    let place = image::card::partition(&fs::File::open(card)?, 7)?;
+    let output = Command::new("dd")
+        .arg(format!("if={}", card.display()))
+        .arg(format!("of={}", target.display()))
+        .args(["bs=1M", "conv=sparse"])
+        .arg(format!("skip={}", place.start / MIB))
+        .output()?;
+    if !output.status.success() {
+        bail!("taking DATA out of the card: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
 }
 
 fn wait_listening(process: &mut Child) -> Result<()> {
