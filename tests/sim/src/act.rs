@@ -24,6 +24,11 @@ use crate::world::{Event, World};
 /// Commands that wait in one client's outbox at most.
 const OUTBOX_MAX: usize = 30;
 
+fn device_call(user: UserId, token: DeviceToken) -> ApiCall {
+    let token_hash = TokenHash(Sha256::digest(token.0).into());
+    ApiCall::AddDevice { user, label: "simulated".to_owned(), token_hash }
+}
+
 impl World {
     /// Accounts and devices, before anything goes wrong.
     pub(crate) fn set_up(&mut self) -> Checked {
@@ -43,6 +48,7 @@ impl World {
                 self.add_client(user)?;
             }
         }
+        self.set_up_head = self.truth.head();
         if self.plan.fault_ms > 0 {
             let delay = self.random.between(1, 2 * self.plan.fault_ms);
             self.after(delay, Event::Fault { again: true });
@@ -51,20 +57,10 @@ impl World {
     }
 
     fn add_client(&mut self, user: UserId) -> Checked {
-        let mut token = [0; 32];
-        token[..8].copy_from_slice(&self.random.next().to_le_bytes());
-        let token = DeviceToken(token);
-        let token_hash = TokenHash(Sha256::digest(token.0).into());
-        let label = "simulated".to_owned();
-        let added = self.ask(ApiCall::AddDevice { user, label, token_hash })?;
+        let token = self.new_token();
+        let added = self.ask(device_call(user, token))?;
         let ApiReply::DeviceAdded(device) = added else { return broken("set up", "no device") };
-        let client = self.clients.len();
-        self.clients.push(Client::new(user, device, token));
-        self.link_of.push(None);
-        let delay = self.random.below(500);
-        self.after(delay, Event::Connect { client });
-        self.after(delay + 500, Event::Act { client });
-        self.after(delay + 1_000, Event::Watch { client });
+        self.begin(user, device, token);
         Ok(())
     }
 
@@ -102,9 +98,55 @@ impl World {
             85..89 => self.pry(client),
             89..92 => self.sync(client),
             92..96 => self.probe_conflict(client),
+            96 => return self.accounts(client),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Now and then somebody new comes, with a device, or a device is given up.
+    fn accounts(&mut self, client: usize) -> Checked {
+        let number = self.random.next();
+        let call = match self.random.below(12) {
+            0 => ApiCall::AddUser {
+                by: UserId(1),
+                name: format!("late{number}"),
+                role: Role::Member,
+                password_hash: PasswordHash("hash".to_owned()),
+            },
+            1..=3 => return self.begin_client(self.clients[client].user),
+            4 if client > 0 => ApiCall::RemoveDevice { device: self.clients[client].device },
+            _ => return Ok(()),
+        };
+        self.call(call).map(drop)
+    }
+
+    /// Signs another device in; it connects once the box has said its number.
+    fn begin_client(&mut self, user: UserId) -> Checked {
+        if self.machine.up() {
+            let token = self.new_token();
+            let call = device_call(user, token);
+            let ticket = self.call(call)?;
+            self.machine.signing_in.insert(ticket, (user, token));
+        }
+        Ok(())
+    }
+
+    fn new_token(&mut self) -> DeviceToken {
+        let mut token = [0; 32];
+        token[..8].copy_from_slice(&self.random.next().to_le_bytes());
+        DeviceToken(token)
+    }
+
+    /// A device that signed in begins its life.
+    pub(crate) fn begin(&mut self, user: UserId, device: DeviceId, token: DeviceToken) {
+        let client = self.clients.len();
+        self.clients.push(Client::new(user, device, token));
+        self.link_of.push(None);
+        let delay = self.random.below(500);
+        self.after(delay, Event::Connect { client });
+        self.after(delay + 500, Event::Act { client });
+        self.after(delay + 1_000, Event::Watch { client });
     }
 
     /// Gone for a moment or for long; sometimes with the copy lost.
@@ -277,9 +319,7 @@ impl World {
     /// The owner restores a backup: an earlier state comes back as another incarnation.
     fn restore(&mut self) -> Checked {
         self.plan.restores = false;
-        let first = self.truth.entries.iter().position(|entry| entry.counter > Counter(0));
-        let (Some(first), head) = (first, self.truth.entries.len()) else { return Ok(()) };
-        let keep = self.random.between(first as u64, head as u64);
+        let keep = self.random.between(self.set_up_head.0, self.truth.head().0);
         self.note(|| format!("restore of the first {keep} records"));
         self.tally.restores += 1;
         let mut truth = Truth::default();

@@ -84,7 +84,7 @@ impl World {
     }
 
     fn clients_calm(&self) -> bool {
-        self.clients.iter().all(|client| {
+        self.clients.iter().filter(|client| !client.retired).all(|client| {
             client.ready
                 && client.caught_up
                 && client.outbox.is_empty()
@@ -109,6 +109,9 @@ impl World {
     pub(crate) fn unsettled(&self) -> String {
         let mut text = format!("up {}, idle {}", self.machine.up(), self.machine.idle());
         for (at, client) in self.clients.iter().enumerate() {
+            if client.retired {
+                continue;
+            }
             let (ready, caught_up) = (client.ready, client.caught_up);
             let (outbox, pages) = (client.outbox.len(), client.asked_pages.len());
             text += &format!("; client {at}: {ready} {caught_up} {outbox} {pages}");
@@ -118,7 +121,7 @@ impl World {
 
     pub(crate) fn check_end(&self) -> Checked {
         self.check_promises()?;
-        for client in &self.clients {
+        for client in self.clients.iter().filter(|client| !client.retired) {
             check_client(&self.truth, client)?;
         }
         Ok(())

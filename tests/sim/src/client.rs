@@ -42,6 +42,8 @@ pub(crate) struct Client {
     pub(crate) moved_at: u64,
     pub(crate) results: Vec<Outcome>,
     pub(crate) caught_up: bool,
+    /// Its token is no good any more.
+    pub(crate) retired: bool,
 }
 
 /// A page under way.
@@ -95,6 +97,7 @@ impl Client {
             moved_at: 0,
             results: Vec::new(),
             caught_up: false,
+            retired: false,
         }
     }
 

@@ -9,7 +9,7 @@ use log::{
     ReadFrom,
 };
 use store::{Store, StoreError};
-use wire::ids::{BoxId, Epoch, Offset, RoomId, Seq, TimeMs};
+use wire::ids::{BoxId, DeviceToken, Epoch, Offset, RoomId, Seq, TimeMs, UserId};
 
 use crate::backend::FaultBackend;
 use crate::mutants::Faults;
@@ -44,6 +44,8 @@ pub(crate) struct Machine {
     next_ticket: u64,
     expected: BTreeMap<Ticket, ApiCall>,
     pub(crate) replies: BTreeMap<Ticket, Result<ApiReply, ApiError>>,
+    /// Devices that wait for their number.
+    pub(crate) signing_in: BTreeMap<Ticket, (UserId, DeviceToken)>,
 }
 
 /// One program.
@@ -80,6 +82,7 @@ impl Machine {
             next_ticket: 0,
             expected: BTreeMap::new(),
             replies: BTreeMap::new(),
+            signing_in: BTreeMap::new(),
         }
     }
 
@@ -125,6 +128,7 @@ impl Machine {
         self.generation += 1;
         self.running = None;
         self.expected.clear();
+        self.signing_in.clear();
     }
 
     /// Empty disks, for a restore.
@@ -312,6 +316,12 @@ impl World {
             let full = matches!(reply, Err(ApiError::CardFull));
             let back = matches!(reply, Ok(ApiReply::Healthy { nonce, .. }) if *nonce == asked);
             return ensure(full || back, "health probe", || format!("{reply:?}"));
+        }
+        if let Some((user, token)) = self.machine.signing_in.remove(&ticket) {
+            if let Ok(ApiReply::DeviceAdded(device)) = reply {
+                self.begin(user, *device, token);
+            }
+            return Ok(());
         }
         self.machine.replies.insert(ticket, reply.clone());
         Ok(())

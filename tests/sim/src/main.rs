@@ -89,6 +89,8 @@ fn run_seeds(from: u64, seeds: u64, trace: bool) -> bool {
             );
         }
     }
+    let met: Vec<String> = sum.met.iter().map(|(what, count)| format!("{what} {count}")).collect();
+    println!("clients met: {}", met.join(", "));
     println!(
         "{seeds} seeds passed: {} commands, {} messages, {} kills, {} power cuts, {} failed syncs, \
          {} restores, {} overflows, {} checkpoints, {} times full, {:.1?}",
@@ -134,18 +136,4 @@ fn run_mutants(from: u64, seeds: u64) -> bool {
 fn run_mutants(_from: u64, _seeds: u64) -> bool {
     println!("deliberate faults are not built in: add --features mutants");
     false
-}
-
-impl Tally {
-    fn add(&mut self, other: &Self) {
-        self.commands += other.commands;
-        self.messages += other.messages;
-        self.kills += other.kills;
-        self.cuts += other.cuts;
-        self.failed_syncs += other.failed_syncs;
-        self.restores += other.restores;
-        self.overflows += other.overflows;
-        self.checkpoints += other.checkpoints;
-        self.full += other.full;
-    }
 }

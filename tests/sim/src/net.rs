@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use chat::{Input, SessionId};
-use wire::server::Message;
+use wire::server::{Message, Reason};
 use wire::{ClientMessage, ServerMessage};
 
 use crate::violation::{Checked, ensure};
@@ -45,7 +45,7 @@ fn bytes_of(message: &ServerMessage) -> usize {
 impl World {
     /// A client dials.
     pub(crate) fn connect(&mut self, client: usize) -> Checked {
-        if self.link_of[client].is_some() {
+        if self.link_of[client].is_some() || self.clients[client].retired {
             return Ok(());
         }
         if !self.machine.up() {
@@ -139,9 +139,16 @@ impl World {
     }
 
     /// The box says its last word to a session.
-    pub(crate) fn close_link(&mut self, session: SessionId) {
-        let Some(link) = self.links.iter().position(|link| link.session == session) else { return };
+    pub(crate) fn close_link(&mut self, session: SessionId, reason: Reason) -> Checked {
+        let link = usize::try_from(session.0).expect("links are few") - 1;
         let client = self.links[link].client;
+        if reason == Reason::BadToken {
+            let device = self.clients[client].device;
+            ensure(!self.truth.devices.contains(&device), "tokens are honoured", || {
+                format!("device {device} is turned away")
+            })?;
+            self.clients[client].retired = true;
+        }
         self.links[link].open = false;
         if self.link_of[client] == Some(link) {
             self.link_of[client] = None;
@@ -149,6 +156,7 @@ impl World {
             let delay = self.random.between(100, 1_000);
             self.after(delay, Event::Connect { client });
         }
+        Ok(())
     }
 
     /// Every connection ends with the program.
@@ -224,6 +232,7 @@ impl World {
             }
             let client = self.links[index].client;
             self.note(|| format!("client {client} <- {} {:?}", frame.request, frame.message));
+            self.tally.meet_message(&frame.message);
             let now = self.now;
             let frames = self.clients[client].receive(now, frame.request, frame.message)?;
             self.send(client, frames);

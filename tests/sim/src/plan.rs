@@ -3,7 +3,7 @@
 use crate::random::Random;
 
 /// Users act and faults happen for this long at most, in simulated milliseconds.
-const ACTIVE_MS_MAX: u64 = 45_000;
+const ACTIVE_MS_MAX: u64 = 90_000;
 
 /// One run's conditions. Chances are in permille.
 #[derive(Clone, Debug)]
@@ -36,11 +36,16 @@ impl Plan {
     pub(crate) fn new(random: &mut Random) -> Self {
         let calm = random.chance(100);
         let quiet = |value: u64| if calm { 0 } else { value };
+        // Crowds have rooms above and below the size up to which read marks are shown.
+        let crowd = random.chance(30);
+        let users = if crowd { random.between(62, 68) } else { random.between(2, 6) };
+        let users = u32::try_from(users).expect("small");
+        let slow = if crowd { 20 } else { 1 };
         Self {
-            users: u32::try_from(random.between(2, 6)).expect("small"),
-            devices_max: random.between(1, 3),
+            users,
+            devices_max: if crowd { 1 } else { random.between(1, 3) },
             active_ms: random.between(ACTIVE_MS_MAX / 3, ACTIVE_MS_MAX),
-            act_ms: random.pick(&[150, 300, 600, 1_200]),
+            act_ms: random.pick(&[150, 300, 600, 1_200]) * slow,
             sync_ms_max: random.pick(&[3, 10, 40, 300]),
             network_ms_max: random.pick(&[3, 30, 150, 600]),
             fault_ms: quiet(random.pick(&[1_000, 3_000, 8_000])),

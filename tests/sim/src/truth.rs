@@ -17,6 +17,8 @@ use crate::violation::{Checked, broken, ensure};
 pub(crate) struct Truth {
     pub(crate) entries: Vec<Entry>,
     pub(crate) users: BTreeSet<UserId>,
+    /// Devices whose tokens are good.
+    pub(crate) devices: BTreeSet<DeviceId>,
     pub(crate) rooms: BTreeMap<RoomId, TruthRoom>,
     commands: BTreeMap<(DeviceId, Counter), Offset>,
     last: BTreeMap<DeviceId, Counter>,
@@ -70,6 +72,12 @@ impl Truth {
         match &entry.body {
             RecordBody::UserAdded(body) => {
                 self.users.insert(body.user);
+            }
+            RecordBody::DeviceAdded(body) => {
+                self.devices.insert(body.device);
+            }
+            RecordBody::DeviceRemoved(body) => {
+                self.devices.remove(&body.device);
             }
             RecordBody::RoomAdded(body) => {
                 let mut room = TruthRoom::new(body.history);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chat::{Output, Ticket};
 use wire::ids::{Offset, RoomId, Seq};
-use wire::server::Message;
+use wire::server::{Message, Reason, SyncMode};
 use wire::{ClientMessage, ServerMessage};
 
 use crate::client::Client;
@@ -45,7 +45,7 @@ pub(crate) enum Event {
 }
 
 /// Numbers for the last line.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) commands: u64,
     pub(crate) messages: u64,
@@ -56,6 +56,8 @@ pub(crate) struct Tally {
     pub(crate) overflows: u64,
     pub(crate) checkpoints: u64,
     pub(crate) full: u64,
+    /// How often clients met what.
+    pub(crate) met: BTreeMap<&'static str, u64>,
 }
 
 pub(crate) struct World {
@@ -72,6 +74,8 @@ pub(crate) struct World {
     /// Messages that left the box: they must never change or vanish.
     pub(crate) promised: BTreeMap<Offset, Message>,
     pub(crate) active: bool,
+    /// Records of the first accounts.
+    pub(crate) set_up_head: Offset,
     pub(crate) tally: Tally,
     pub(crate) trace: Trace,
 }
@@ -103,6 +107,7 @@ pub(crate) fn run(seed: u64, faults: Faults, print: bool) -> Ended {
         link_of: Vec::new(),
         promised: BTreeMap::new(),
         active: true,
+        set_up_head: Offset(0),
         tally: Tally::default(),
         trace,
     };
@@ -122,6 +127,7 @@ impl World {
         let limit = self.now + SETTLE_MS;
         while !self.settled()? {
             if self.now > limit {
+                self.check_end()?;
                 return broken("settles", self.unsettled());
             }
             let next = self.now + 500;
@@ -216,11 +222,11 @@ impl World {
             }
             Output::Close { session, closing } => {
                 self.note(|| format!("{session:?} closed: {closing:?}"));
-                self.close_link(session);
-                Ok(())
+                self.close_link(session, closing.reason)
             }
             Output::ApiDone { ticket, reply } => self.api_done(ticket, &reply),
             Output::Read { ticket, room, first, last } => {
+                self.tally.meet("cold read");
                 let delay = self.random.between(1, 60);
                 self.after(delay, Event::Read { generation, ticket, room, first, last });
                 Ok(())
@@ -254,6 +260,46 @@ impl World {
                 broken("one content", format!("{before:?} became {message:?}"))
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl Tally {
+    pub(crate) fn meet(&mut self, what: &'static str) {
+        *self.met.entry(what).or_default() += 1;
+    }
+
+    /// Notes what a client was sent.
+    pub(crate) fn meet_message(&mut self, message: &ServerMessage) {
+        self.meet(match message {
+            ServerMessage::Welcome(welcome) => match welcome.sync {
+                SyncMode::Resumed => "resumed",
+                SyncMode::CatchUp => "catch-up",
+                SyncMode::Reset => "reset",
+            },
+            ServerMessage::Error(error) => match error.reason {
+                Reason::Gap => "gap",
+                Reason::Conflict => "conflict",
+                Reason::Busy => "busy",
+                Reason::CardFull => "card full",
+                _ => "other error",
+            },
+            other => other.name(),
+        });
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.commands += other.commands;
+        self.messages += other.messages;
+        self.kills += other.kills;
+        self.cuts += other.cuts;
+        self.failed_syncs += other.failed_syncs;
+        self.restores += other.restores;
+        self.overflows += other.overflows;
+        self.checkpoints += other.checkpoints;
+        self.full += other.full;
+        for (what, count) in &other.met {
+            *self.met.entry(what).or_default() += count;
         }
     }
 }
