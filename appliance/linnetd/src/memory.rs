@@ -20,13 +20,19 @@ const SETTINGS: [(&str, &str); 3] = [
 /// Starts the program again with the settings, under the same process id. When that fails it goes
 /// on without: it works, it only needs more memory.
 pub(crate) fn settle() {
-    if env::var_os(MARK).is_some() {
-        return;
+    if env::var_os(MARK).is_none() {
+        let error = restart();
+        eprintln!("memory settings could not be made ({error}); more memory than needed is kept");
     }
-    let Ok(program) = env::current_exe() else { return };
+}
+
+/// Replaces this process by a new run of the same program; returns only when that fails.
+pub(crate) fn restart() -> std::io::Error {
+    let program = match env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return error,
+    };
     let mut arguments = env::args_os();
     let name = arguments.next().unwrap_or_else(|| "linnetd".into());
-    let error =
-        Command::new(program).arg0(name).args(arguments).envs(SETTINGS).env(MARK, "1").exec();
-    eprintln!("memory settings could not be made ({error}); more memory than needed is kept");
+    Command::new(program).arg0(name).args(arguments).envs(SETTINGS).env(MARK, "1").exec()
 }

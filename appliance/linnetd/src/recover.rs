@@ -65,7 +65,8 @@ pub(crate) fn recover(
             opened
         }
         OpenOutcome::Rescue(rescue) => {
-            return Ok(rescue_case(data, &store, damage_text(&rescue), rescue.reader()));
+            let case = rescue_case(data, &store, damage_text(&rescue), rescue.reader());
+            return Ok(Outcome::Rescue(Box::new(Case { salvageable: true, ..case })));
         }
     };
     report(&opened.report, status);
@@ -73,7 +74,8 @@ pub(crate) fn recover(
     let last = log.reader().last_offset();
     if applied.0 > last {
         let error = StoreError::AheadOfLog { applied, head: Offset(last) };
-        return Ok(rescue_case(data, &store, error.to_string(), log.reader().clone()));
+        let case = rescue_case(data, &store, error.to_string(), log.reader().clone());
+        return Ok(Outcome::Rescue(Box::new(case)));
     }
     let replay = Replay {
         reader: log.reader().clone(),
@@ -147,7 +149,7 @@ fn rescue_case(
     store: &Store,
     reason: String,
     reader: LogReader<RealDisk>,
-) -> Outcome {
+) -> Case {
     let (mut state, applied) = store.load().unwrap_or_default();
     let items = reader.iter_from(applied.0 + 1).map_while(Result::ok);
     for item in items {
@@ -157,7 +159,7 @@ fn rescue_case(
             chat::apply(&mut state, &entry);
         }
     }
-    Outcome::Rescue(Box::new(Case { reason, state, log: Some((data.log(), reader)) }))
+    Case { reason, state, log: Some((data.log(), reader)), salvageable: false }
 }
 
 /// Brings a core to the end of the log.

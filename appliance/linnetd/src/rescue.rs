@@ -8,6 +8,7 @@ use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chat::State;
@@ -31,17 +32,22 @@ use crate::recover::random_u64;
 use crate::run::{CLOCK_FLOOR, End, spawn};
 use crate::web_core::stream_backup;
 
+/// Time for the last answer to reach the owner's browser.
+const ANSWER_TIME: Duration = Duration::from_millis(500);
+
 /// Why the box is in rescue, and what it can still read.
 pub(crate) struct Case {
     pub(crate) reason: String,
     pub(crate) state: State,
     pub(crate) log: Option<(PathBuf, LogReader<RealDisk>)>,
+    /// The tail segment is damaged: going on without it is possible.
+    pub(crate) salvageable: bool,
 }
 
 impl Case {
     /// Nothing can be read: the data folder itself is not usable.
     pub(crate) fn without_data(reason: String) -> Self {
-        Self { reason, state: State::new(), log: None }
+        Self { reason, state: State::new(), log: None, salvageable: false }
     }
 }
 
@@ -52,7 +58,7 @@ pub(crate) fn serve(
     control: Option<Control>,
     case: Case,
     (ends, end): (Sender<End>, &Receiver<End>),
-) -> anyhow::Result<()> {
+) -> anyhow::Result<End> {
     tracing::error!("rescue: {}", case.reason);
     let reason = case.reason.clone();
     let welcome = control.as_ref().map(|control| &control.welcome);
@@ -63,7 +69,7 @@ pub(crate) fn serve(
     );
     let site = page(&reason);
     let box_id = case.state.meta().box_id;
-    let core = Arc::new(RescueCore::new(case)?);
+    let core = Arc::new(RescueCore::new(case, ends.clone())?);
     let config = |listeners, data| web::Config {
         listeners,
         data,
@@ -83,8 +89,12 @@ pub(crate) fn serve(
     if let Some(control) = control {
         tell_init(control, reason, ends)?;
     }
-    let _: End = end.recv().context("nobody is left who could end the process")?;
-    Ok(())
+    let end = end.recv().context("nobody is left who could end the process")?;
+    if end == End::Salvage {
+        std::thread::sleep(ANSWER_TIME);
+    }
+    drop(web);
+    Ok(end)
 }
 
 /// Where the certificates are; a folder for this run when the data folder can't be written.
@@ -121,10 +131,28 @@ fn tell_init(control: Control, reason: String, ends: Sender<End>) -> anyhow::Res
     control.start(&|name, work| spawn(name, work).map(drop), examine, notice)
 }
 
-/// The one page, made once: it lives as long as the process.
+/// The page and what belongs to it, made once: they live as long as the process.
 fn page(reason: &str) -> &'static [StaticFile] {
+    let text = PAGE.replace("@REASON@", &escaped(reason));
+    let html = Box::leak(text.into_bytes().into_boxed_slice());
+    Box::leak(Box::new([
+        file("/index.html", "text/html; charset=utf-8", html),
+        file("/rescue.js", "text/javascript; charset=utf-8", SCRIPT.as_bytes()),
+        file("/rescue.css", "text/css; charset=utf-8", STYLE.as_bytes()),
+    ]))
+}
+
+const PAGE: &str = include_str!("rescue/page.html");
+const SCRIPT: &str = include_str!("rescue/page.js");
+const STYLE: &str = include_str!("rescue/page.css");
+
+fn file(path: &'static str, mime: &'static str, bytes: &'static [u8]) -> StaticFile {
+    StaticFile { path, mime, bytes, gzip: None, etag: "rescue", immutable: false }
+}
+
+fn escaped(text: &str) -> String {
     let mut safe = String::new();
-    for c in reason.chars() {
+    for c in text.chars() {
         match c {
             '&' | '<' | '>' | '"' | '\'' => {
                 write!(safe, "&#{};", u32::from(c)).expect("a String never fails");
@@ -132,22 +160,7 @@ fn page(reason: &str) -> &'static [StaticFile] {
             other => safe.push(other),
         }
     }
-    let text = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8>\
-         <meta name=viewport content=\"width=device-width\"><title>Linnet needs help</title>\
-         <h1>Linnet needs help</h1><p>{safe}</p>\
-         <p>Nothing is deleted. The owner can save what is readable with \
-         <code>linnet backup FILE</code>.</p></html>"
-    );
-    let file = StaticFile {
-        path: "/index.html",
-        mime: "text/html; charset=utf-8",
-        bytes: Box::leak(text.into_bytes().into_boxed_slice()),
-        gzip: None,
-        etag: "rescue",
-        immutable: false,
-    };
-    Box::leak(Box::new([file]))
+    safe
 }
 
 /// Answers from what could be read; devices that sign in now are forgotten at the end.
@@ -156,10 +169,13 @@ struct RescueCore {
     state: State,
     files: Option<(Files, u64)>,
     devices: Mutex<HashMap<TokenHash, Caller>>,
+    /// Told when the owner wants salvage; none where it would not help.
+    salvage: Option<Sender<End>>,
 }
 
 impl RescueCore {
-    fn new(case: Case) -> anyhow::Result<Self> {
+    fn new(case: Case, ends: Sender<End>) -> anyhow::Result<Self> {
+        let salvage = case.salvageable.then_some(ends);
         let files = match case.log {
             Some((folder, reader)) => {
                 let last = reader.last_offset();
@@ -168,7 +184,8 @@ impl RescueCore {
             }
             None => None,
         };
-        Ok(Self { reason: case.reason, state: case.state, files, devices: Mutex::default() })
+        let (reason, state) = (case.reason, case.state);
+        Ok(Self { reason, state, files, devices: Mutex::default(), salvage })
     }
 
     fn refuse<T: Send + 'static>(&self) -> Answer<T> {
@@ -259,6 +276,11 @@ impl Core for RescueCore {
         let Some((files, last)) = &self.files else { return self.refuse() };
         let (files, header) = (files.clone(), self.header(*last));
         Box::pin(async move { stream_backup(&files, header) })
+    }
+
+    fn salvage(&self) -> Answer<()> {
+        let asked = self.salvage.as_ref().is_some_and(|ends| ends.send(End::Salvage).is_ok());
+        Box::pin(ready(if asked { Ok(()) } else { Err(CoreError::NothingToSalvage) }))
     }
 }
 

@@ -38,7 +38,7 @@ use crate::limits::{DISK_QUEUE, KEPT_BACK_BYTES, STACK_BYTES};
 use crate::link::{Link, link};
 use crate::recover::{self, Outcome, Recovered, Wish};
 use crate::web_core::WebCore;
-use crate::{listen, probe, rescue, site};
+use crate::{listen, memory, probe, rescue, restore, site};
 
 /// Certificates are never older than the program: the clock of a board without a battery may be.
 pub(crate) const CLOCK_FLOOR: TimeMs = TimeMs(1_763_769_600_000);
@@ -51,6 +51,8 @@ const RECONNECT_MS: u32 = 2_000;
 pub(crate) enum End {
     /// SIGTERM, SIGINT, or init.
     Asked,
+    /// The owner gives up what a damaged log lost.
+    Salvage,
 }
 
 /// Serves until it is told to end.
@@ -63,14 +65,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let told = control.as_ref().and_then(|control| control.welcome.rescue.clone());
     if let Some(reason) = args.rescue.clone().or(told) {
         let case = rescue::Case::without_data(reason);
-        return rescue::serve(args, listeners, control, case, (ends, &end));
+        return rescue::serve(args, listeners, control, case, (ends, &end)).map(drop);
     }
     let data = DataFolder::open(&args.data)?;
     let status = Arc::new(Status::default());
     let recovered = match recover::recover(&data, wish(args, &budget), &status)? {
         Outcome::Ready(recovered) => *recovered,
         Outcome::Rescue(case) => {
-            return rescue::serve(args, listeners, control, *case, (ends, &end));
+            let end = rescue::serve(args, listeners, control, *case, (ends, &end))?;
+            drop(data);
+            return after_rescue(args, end);
         }
     };
     let engine = Engine::start(args, &budget, recovered, data.log(), &status)?;
@@ -113,6 +117,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     drop(take(&web));
     engine.stop();
     Ok(())
+}
+
+/// Salvage happens in place; then the program starts anew, under the same process id.
+fn after_rescue(args: &Args, end: End) -> anyhow::Result<()> {
+    match end {
+        End::Asked => Ok(()),
+        End::Salvage => {
+            restore::salvage(&args.data)?;
+            Err(memory::restart()).context("salvaged, but the program could not start again")
+        }
+    }
 }
 
 fn wish(args: &Args, budget: &Budget) -> Wish {

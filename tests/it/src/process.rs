@@ -97,6 +97,19 @@ impl Linnetd {
         }
     }
 
+    /// Waits until it answers and is out of rescue, as after a restart of its own.
+    pub fn wait_until_ready(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let ready = || {
+            let facts = self.try_request("GET", "/api/facts", &[], None);
+            facts.is_ok_and(|facts| facts.status == 200 && facts.json()["rescue"].is_null())
+        };
+        while !ready() {
+            assert!(Instant::now() < deadline, "linnetd does not come back:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// What it printed so far, both streams.
     pub fn log(&self) -> String {
         self.lines.lock().expect("no reader panics").join("\n")

@@ -108,6 +108,20 @@ fn a_missing_index_is_rebuilt_from_the_log() {
 }
 
 #[test]
+fn a_long_log_is_replayed_in_steps_without_an_index() {
+    let mut scene = scene(9_000, 12);
+    fs::remove_file(scene.data.join("index.redb")).expect("it was there");
+    let server = Linnetd::start(&scene.data);
+    assert_eq!(scene.history(&server), (9_000, 0));
+    let (mut session, caught) = scene.ann.enter(&server, Door::Native);
+    assert_eq!(caught.welcome.last_counter, scene.ann.counter);
+    scene.ann.say(&mut session, scene.room, "and on it goes");
+    let data = server.kill();
+    let server = Linnetd::start(&data);
+    assert_eq!(scene.history(&server), (9_001, 0));
+}
+
+#[test]
 fn a_corrupt_index_is_moved_aside_with_a_reason_and_rebuilt() {
     for damage in ["cut", "noise", "flip"] {
         let mut scene = scene(60, 40);
@@ -190,6 +204,32 @@ fn damage_in_the_tail_segment_leads_to_the_rescue_page_and_salvage_goes_on() {
     assert!(facts["rescue"].is_null() && facts["epoch"] != epoch, "{facts}");
     let (messages, _) = scene.history(&server);
     assert!((1..80).contains(&messages), "{messages}");
+}
+
+#[test]
+fn the_owner_salvages_from_the_rescue_page_and_nobody_else_does() {
+    let mut scene = scene(80, 200);
+    let tail = scene.segments().pop().expect("a segment");
+    flip(&tail, end_of_data(&tail) / 2);
+    let server = Linnetd::start(&scene.data);
+    let script = server.request("GET", "/rescue.js", &[], None);
+    assert!(script.status == 200 && script.text().contains("/api/salvage"));
+    let salvage = |person: &Person| {
+        let bearer = person.bearer();
+        let headers = [("Authorization", bearer.as_str())];
+        server.request("POST", "/api/salvage", &headers, Some(&json!({})))
+    };
+    assert_eq!(salvage(&Person::login(&server, "ben")).status, 403);
+    let answer = salvage(&Person::login(&server, "ann"));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    server.wait_line("salvaged");
+    server.wait_until_ready();
+    let facts = server.request("GET", "/api/facts", &[], None).json();
+    assert!(facts["rescue"].is_null(), "{facts}");
+    let (messages, _) = scene.history(&server);
+    assert!((1..80).contains(&messages), "{messages}");
+    // A box that is well has nothing to salvage.
+    assert_eq!(salvage(&scene.ann).status, 409);
 }
 
 #[test]

@@ -12,8 +12,9 @@ use wire::client::SendText;
 use wire::ids::RoomId;
 use wire::server::Reason;
 
-/// Mounts a small file system for the server alone, in a mount name space of its own.
-const IN_SMALL_DISK: &str = r#"mount -t tmpfs -o size=52m linnet-it "$0" && exec "$@""#;
+/// Mounts a small file system for the server alone, in a mount name space of its own, and starts
+/// the server a second time there when the first one is gone.
+const IN_SMALL_DISK: &str = r#"mount -t tmpfs -o size=52m linnet-it "$0" && { "$@"; exec "$@"; }"#;
 
 fn on_small_disk(data: &std::path::Path) -> Command {
     let mut command = Command::new("unshare");
@@ -61,6 +62,38 @@ fn a_full_card_refuses_messages_serves_the_rest_and_recovers() {
     }
     let (messages, _) = whole_history(&mut other, room);
     assert_eq!(messages.len(), acked + 1);
+}
+
+#[test]
+fn a_box_that_starts_on_a_full_card_answers_and_knows_everything() {
+    if !can_mount() {
+        eprintln!("skipped: mounting a small disk needs root and a mount name space");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let server = Linnetd::start_inside(on_small_disk(folder.path()), folder.path());
+    let mut ann = server.claim("ann");
+    let ben = ann.add(&server, "ben");
+    let (mut session, _) = ann.enter(&server, Door::Native);
+    let room = ann.open_direct(&mut session, ben.user);
+    std::fs::write(server.data.join("filler"), vec![1; 14 << 20]).unwrap();
+    let (acked, _) = fill(&mut ann, &mut session, room);
+    // Not a byte is left for anybody.
+    let mut rest = std::fs::File::create(server.data.join("rest")).unwrap();
+    while std::io::Write::write_all(&mut rest, &[1; 4096]).is_ok() {}
+
+    let children = format!("/proc/{0}/task/{0}/children", server.pid());
+    let child = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
+    let child = rustix::process::Pid::from_raw(child).unwrap();
+    rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
+    session.drain();
+    server.wait_until_ready();
+    let mut again = Person::login(&server, "ann");
+    let (mut session, caught) = again.enter(&server, Door::Json);
+    assert_eq!(caught.rooms.len(), 1);
+    let (messages, damaged) = whole_history(&mut session, room);
+    assert_eq!((messages.len(), damaged), (acked, 0));
+    assert!(!says(&mut again, &mut session, room), "still no space");
 }
 
 /// One more message; false when the card is still full, which uses no number.
