@@ -20,25 +20,19 @@ pub(crate) fn parse(line: &str) -> Result<Boot, String> {
     Ok(Boot {
         root: parse_root(root)?,
         filesystem: value(line, "rootfstype=").unwrap_or("squashfs").to_owned(),
-        init: value(line, "init=")
-            .unwrap_or("/sbin/linnet-init")
-            .to_owned(),
+        init: value(line, "init=").unwrap_or("/sbin/linnet-init").to_owned(),
     })
 }
 
 /// The last word wins, as in the kernel.
 fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
-    line.split_ascii_whitespace()
-        .rev()
-        .find_map(|word| word.strip_prefix(key))
+    line.split_ascii_whitespace().rev().find_map(|word| word.strip_prefix(key))
 }
 
 fn parse_root(text: &str) -> Result<Root, String> {
     let wrong = || format!("root={text}: expected PARTUUID=<8 hex digits>-<2 hex digits>");
-    let (disk, partition) = text
-        .strip_prefix("PARTUUID=")
-        .and_then(|id| id.split_once('-'))
-        .ok_or_else(wrong)?;
+    let (disk, partition) =
+        text.strip_prefix("PARTUUID=").and_then(|id| id.split_once('-')).ok_or_else(wrong)?;
     Ok(Root {
         disk_id: u32::from_str_radix(disk, 16).map_err(|_| wrong())?,
         partition: u32::from_str_radix(partition, 16).map_err(|_| wrong())?,
@@ -52,13 +46,7 @@ mod tests {
     #[test]
     fn root_is_named_by_disk_id_and_hexadecimal_partition() {
         let boot = parse("quiet root=PARTUUID=4c4e4e54-05 rootfstype=erofs\n").unwrap();
-        assert_eq!(
-            boot.root,
-            Root {
-                disk_id: 0x4c4e_4e54,
-                partition: 5
-            }
-        );
+        assert_eq!(boot.root, Root { disk_id: 0x4c4e_4e54, partition: 5 });
         assert_eq!(boot.filesystem, "erofs");
         assert_eq!(boot.init, "/sbin/linnet-init");
     }

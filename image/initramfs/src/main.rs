@@ -1,5 +1,5 @@
-//! First program of the emulator's kernel: Debian's kernel has its drivers as modules, so this loads
-//! those listed in `/modules.list`, finds the root by its partition id, mounts it read-only and
+//! First program of the emulator's kernel: Debian's kernel has its drivers as modules, so this
+//! loads those listed in `/modules.list`, finds the root by its partition id, mounts it read-only and
 //! hands over to init. The release kernel has its drivers built in and does not use this program.
 //! A failure is printed and ends the process, so the kernel panics and `panic=5` starts again.
 
@@ -65,14 +65,8 @@ fn load_modules() -> Result<(), String> {
 
 fn mount_root(device: &Path, filesystem: &str) -> Result<(), String> {
     fs::create_dir_all(NEW_ROOT).map_err(|e| format!("{NEW_ROOT}: {e}"))?;
-    mount(
-        device,
-        NEW_ROOT,
-        filesystem,
-        MountFlags::RDONLY,
-        None::<&CStr>,
-    )
-    .map_err(|e| format!("mounting {} as {filesystem}: {e}", device.display()))
+    mount(device, NEW_ROOT, filesystem, MountFlags::RDONLY, None::<&CStr>)
+        .map_err(|e| format!("mounting {} as {filesystem}: {e}", device.display()))
 }
 
 /// Leaves the state a kernel with built-in drivers would leave: `/dev` mounted, nothing else.

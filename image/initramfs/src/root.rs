@@ -23,10 +23,7 @@ pub(crate) fn wait_for(root: &Root) -> Result<PathBuf, String> {
         }
         std::thread::sleep(LOOK_AGAIN);
     }
-    Err(format!(
-        "no disk with id {:08x} and partition {}",
-        root.disk_id, root.partition
-    ))
+    Err(format!("no disk with id {:08x} and partition {}", root.disk_id, root.partition))
 }
 
 fn find(root: &Root) -> Option<PathBuf> {

@@ -52,7 +52,7 @@ pub fn derive(archives: &[Archive], want: Suites<'_>) -> Result<String> {
     let release = archives.iter().find(|archive| archive.carries(want.codename));
     let Some(release) = release else {
         bail!(
-            "no apt source of this machine carries {}; its archive is needed for the emulator's parts",
+            "no apt source of this machine carries {}; the emulator's parts come from that archive",
             want.codename
         );
     };

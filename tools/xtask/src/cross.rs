@@ -52,8 +52,8 @@ impl Toolchain {
         })?;
         if !at_least(&version, RUST_VERSION) {
             bail!(
-                "{DEBIAN_COMPILER} {version} is older than Rust {RUST_VERSION}, which Linnet needs; \
-                 run `rustup target add {TARGET}` where rustup can reach its server"
+                "{DEBIAN_COMPILER} {version} is older than Rust {RUST_VERSION}, which Linnet \
+                 needs; run `rustup target add {TARGET}` where rustup can reach its server"
             );
         }
         unpack_library(&sysroot, &version)?;

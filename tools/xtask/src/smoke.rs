@@ -1,5 +1,5 @@
-//! `cargo xtask emulate --smoke`: the whole product on an emulated Pi, cut off again and again, with
-//! a verdict by a client that shares no code with the server. The last line on stdout is JSON.
+//! `cargo xtask emulate --smoke`: the whole product on an emulated Pi, cut off again and again,
+//! with a verdict by a client that shares no code with the server. The last line on stdout is JSON.
 
 mod chatter;
 mod cuts;

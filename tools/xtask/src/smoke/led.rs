@@ -51,7 +51,10 @@ pub(crate) fn run(card: &Path) -> Result<()> {
     println!(
         "{}",
         serde_json::json!({
-            "machine": "raspi4b", "running": running, "led_edges": edges, "health_nonce_ok": nonce_ok,
+            "machine": "raspi4b",
+            "running": running,
+            "led_edges": edges,
+            "health_nonce_ok": nonce_ok,
         })
     );
     if !(running && nonce_ok && edges >= EDGES_MIN) {
