@@ -1,7 +1,8 @@
 //! First program of the emulator's kernel: Debian's kernel has its drivers as modules, so this
-//! loads those listed in `/modules.list`, finds the root by its partition id, mounts it read-only and
-//! hands over to init. The release kernel has its drivers built in and does not use this program.
-//! A failure is printed and ends the process, so the kernel panics and `panic=5` starts again.
+//! loads those listed in `/modules.list`, finds the root by its partition id, mounts it read-only
+//! and hands over to init. The release kernel has its drivers built in and does not use this
+//! program. A failure is printed and ends the process, so the kernel panics and `panic=5` starts
+//! again.
 
 mod cmdline;
 mod root;
