@@ -28,7 +28,15 @@ pub(super) const STEPS: &[Step] = &[
         name: "clippy",
         about: "no warnings",
         commands: || {
-            vec![cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])]
+            vec![cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--all-features",
+                "--",
+                "-D",
+                "warnings",
+            ])]
         },
     },
     Step {
@@ -50,5 +58,15 @@ pub(super) const STEPS: &[Step] = &[
         name: "browser",
         about: "the web client in Chromium against a real server",
         commands: || vec![cargo(&["build", "--package", "linnetd"]), npm(&["run", "e2e"])],
+    },
+    Step {
+        name: "emulator",
+        about: "the card in an emulated Pi: claim, chat, kills and power cuts, nothing lost",
+        commands: || vec![cargo(&["xtask", "emulate", "--smoke"])],
+    },
+    Step {
+        name: "pi4",
+        about: "the same card on QEMU's Pi 4B: the status LED moves the real GPIO block",
+        commands: || vec![cargo(&["xtask", "emulate", "--machine", "raspi4b", "--smoke"])],
     },
 ];
