@@ -60,6 +60,16 @@ export class Program {
     return context.newPage();
   }
 
+  /** What every open page shows, for the report of a failed test. */
+  async describe(): Promise<string> {
+    const pages = this.browser.contexts().flatMap((context) => context.pages());
+    const texts = pages.map(async (page) => {
+      const shown = page.locator("body").innerText({ timeout: 2_000 });
+      return `--- ${page.url()}\n${await shown.catch(String)}`;
+    });
+    return (await Promise.all(texts)).join("\n");
+  }
+
   async close(): Promise<void> {
     await this.browser.close();
     await rm(this.home, { recursive: true, force: true });

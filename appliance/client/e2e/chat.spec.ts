@@ -30,6 +30,10 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       box = await startBox();
       program = await Program.launch(trusted ? await certificate(box) : null);
     });
+    // The first argument must be a pattern, even an empty one: Playwright reads its names.
+    test.afterEach(async ({}, info) => {
+      if (info.status !== info.expectedStatus) console.log(await program.describe());
+    });
     test.afterAll(async () => {
       await program?.close();
       await box?.stop();

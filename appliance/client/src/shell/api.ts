@@ -1,4 +1,9 @@
 // The REST calls: facts, claim, login, logout, users. Secrets travel in bodies and headers only.
+/** A lost answer must not hold the page: facts are asked again. */
+const FACTS_WITHIN_MS = 5_000;
+/** The box hashes passwords one after another; its queue lasts some seconds. */
+const ANSWER_WITHIN_MS = 30_000;
+
 export interface Facts {
   box_id: string;
   claimed: boolean;
@@ -74,7 +79,9 @@ async function call(
   const headers: Record<string, string> = {};
   if (body !== null) headers["Content-Type"] = "application/json";
   if (token !== null) headers["Authorization"] = `Bearer ${token}`;
-  const init: RequestInit = { method, headers, cache: "no-store" };
+  const within = path === "/api/facts" ? FACTS_WITHIN_MS : ANSWER_WITHIN_MS;
+  const signal = AbortSignal.timeout(within);
+  const init: RequestInit = { method, headers, cache: "no-store", signal };
   if (body !== null) init.body = JSON.stringify(body);
   const response = await fetch(path, init).catch(() => {
     throw new ApiError("network", "", "no answer", 0, 0);
