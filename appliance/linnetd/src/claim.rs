@@ -19,7 +19,8 @@ const FILE_BYTES_MAX: u64 = 256;
 
 /// What a claim needs, and what is to be done once it happened.
 pub(crate) struct ClaimKeeper {
-    offer: Claimable,
+    /// None when the box has its owner.
+    offer: Option<Claimable>,
     /// Text of the token where this process minted it.
     token: Option<String>,
     /// File that holds the token; removed once it is spent.
@@ -29,6 +30,11 @@ pub(crate) struct ClaimKeeper {
 }
 
 impl ClaimKeeper {
+    /// The box has its owner: there is nothing to claim.
+    pub(crate) const fn nothing() -> Self {
+        Self { offer: None, token: None, file: None, init: None }
+    }
+
     /// On a developer's machine: the token in the data folder, minted if need be.
     pub(crate) fn own(data: &DataFolder) -> anyhow::Result<Self> {
         let path = data.claim();
@@ -37,7 +43,7 @@ impl ClaimKeeper {
             None => mint(&path)?,
         };
         let provision = ProvisionId(*id.bytes());
-        let offer = Claimable { provision, token_hash: token.hash() };
+        let offer = Some(Claimable { provision, token_hash: token.hash() });
         Ok(Self { offer, token: Some(token.text()), file: Some(path), init: None })
     }
 
@@ -45,14 +51,14 @@ impl ClaimKeeper {
     pub(crate) fn offered(offer: &ClaimOffer, init: SyncSender<ToInit>) -> anyhow::Result<Self> {
         Ok(match offer {
             ClaimOffer::Provisioned { id, hash } => Self {
-                offer: Claimable { provision: ProvisionId(*id.bytes()), token_hash: *hash },
+                offer: Some(Claimable { provision: ProvisionId(*id.bytes()), token_hash: *hash }),
                 token: None,
                 file: None,
                 init: Some(init),
             },
             // A console token lives for this boot: its id is never seen again.
             ClaimOffer::Console { hash } => Self {
-                offer: Claimable { provision: ProvisionId(random()?), token_hash: *hash },
+                offer: Some(Claimable { provision: ProvisionId(random()?), token_hash: *hash }),
                 token: None,
                 file: None,
                 init: None,
@@ -61,7 +67,7 @@ impl ClaimKeeper {
     }
 
     /// What the web side checks claims against.
-    pub(crate) fn offer(&self) -> Claimable {
+    pub(crate) fn offer(&self) -> Option<Claimable> {
         self.offer
     }
 
@@ -127,7 +133,7 @@ mod tests {
         let first = ClaimKeeper::own(&data).unwrap();
         let again = ClaimKeeper::own(&data).unwrap();
         assert_eq!(first.link("localhost", address), again.link("localhost", address));
-        first.spent(first.offer().provision);
+        first.spent(first.offer().unwrap().provision);
         assert!(!data.claim().exists());
         let other = ClaimKeeper::own(&data).unwrap();
         assert_ne!(first.link("localhost", address), other.link("localhost", address));

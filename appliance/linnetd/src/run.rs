@@ -78,8 +78,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
     };
     let engine = Engine::start(args, &budget, recovered, data.log(), &status)?;
-    let box_id = engine.begin_if_new()?;
+    let (box_id, claimed) = engine.begin_if_new()?;
     let claim = Arc::new(match &control {
+        _ if claimed => ClaimKeeper::nothing(),
         Some(control) => ClaimKeeper::offered(&control.welcome.claim, control.sender())?,
         None => ClaimKeeper::own(&data)?,
     });
@@ -105,10 +106,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             claim: claim.clone(),
         }),
         adopt: Arc::new(move |handover| adopt(&rings, handover)),
-        claim: Some(claim.offer()),
+        claim: claim.offer(),
         site: site::FILES,
     })?;
-    say_where(args, &web, &engine, &claim);
+    say_where(args, &web, &claim);
     let web = Arc::new(Mutex::new(Some(web)));
     report_health(args, control, &engine, &status, &web, ends)?;
     let _: End = end.recv().context("nobody is left who could end the process")?;
@@ -196,16 +197,17 @@ impl Engine {
         Ok(Self { link, rings, files, threads })
     }
 
-    /// A first start begins the first incarnation. Says which box this is.
-    fn begin_if_new(&self) -> anyhow::Result<BoxId> {
+    /// A first start begins the first incarnation. Says which box this is and whether it has an
+    /// owner.
+    fn begin_if_new(&self) -> anyhow::Result<(BoxId, bool)> {
         if let ApiReply::Facts(facts) = self.ask(ApiCall::Facts)?
             && facts.epoch != Epoch([0; 16])
         {
-            return Ok(facts.box_id);
+            return Ok((facts.box_id, facts.claimed));
         }
         let box_id = BoxId(random()?);
         self.ask(ApiCall::BeginEpoch { box_id, epoch: Epoch(random()?) })?;
-        Ok(box_id)
+        Ok((box_id, false))
     }
 
     fn ask(&self, call: ApiCall) -> anyhow::Result<ApiReply> {
@@ -267,7 +269,7 @@ fn take(web: &SharedWeb) -> Option<Web> {
     web.lock().expect("no holder of this lock panics").take()
 }
 
-fn say_where(args: &Args, web: &Web, engine: &Engine, claim: &ClaimKeeper) {
+fn say_where(args: &Args, web: &Web, claim: &ClaimKeeper) {
     let addresses = web.addresses();
     tracing::info!(
         https = %addresses.https,
@@ -277,8 +279,7 @@ fn say_where(args: &Args, web: &Web, engine: &Engine, claim: &ClaimKeeper) {
     );
     let words = web.fingerprint().words.join(" ");
     tracing::info!("fingerprint: {words}");
-    let claimed = matches!(engine.ask(ApiCall::Facts), Ok(ApiReply::Facts(facts)) if facts.claimed);
-    if !claimed && let Some(link) = claim.link(&listen::host_for_links(args), addresses.https) {
+    if let Some(link) = claim.link(&listen::host_for_links(args), addresses.https) {
         // For a person at the terminal, so on stdout and without decoration.
         println!("Claim this box: {link}");
     }
