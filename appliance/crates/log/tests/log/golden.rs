@@ -1,5 +1,6 @@
 //! The bytes on disk are frozen: a segment written by version 1 stays readable for ever, and this
-//! build still writes the same bytes. `LINNET_BLESS=1` writes the file anew, for a new version only.
+//! build still writes the same bytes. `LINNET_BLESS=1` writes the file anew, for a new version
+//! only.
 
 use crate::common::{append, open};
 use linnet_log::{Disk, FaultDisk, Item, Record};
