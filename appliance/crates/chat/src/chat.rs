@@ -11,11 +11,12 @@ use crate::config::{Config, Mutant};
 use crate::cursor::Cursors;
 use crate::entry::Entry;
 use crate::hot::Hot;
+use crate::limits::CLOCK_STEP_MS_MAX;
 use crate::live;
 use crate::pending::Pending;
 use crate::port::{Input, Output, SessionId};
 use crate::reads::Reads;
-use crate::session::{Identity, Phase, Sessions};
+use crate::session::{Identity, Sessions};
 use crate::state::State;
 
 /// The chat core. Start: `new` with the store's snapshot, `replay` every record above
@@ -24,7 +25,12 @@ use crate::state::State;
 pub struct Chat {
     pub(crate) state: State,
     pub(crate) config: Config,
+    /// The server's clock, for people; it may jump.
+    pub(crate) time: TimeMs,
+    /// Time since the start, for waiting; it never goes back.
     pub(crate) now: TimeMs,
+    /// Records were lost since the newest incarnation began.
+    lost: bool,
     pub(crate) sessions: Sessions,
     pub(crate) pending: Pending,
     pub(crate) hot: Hot,
@@ -60,7 +66,9 @@ impl Chat {
         Self {
             state: snapshot,
             config,
+            time: TimeMs(0),
             now: TimeMs(0),
+            lost: false,
             sessions: Sessions::default(),
             pending: Pending::starting_at(head),
             hot: Hot::starting_at(head),
@@ -76,6 +84,7 @@ impl Chat {
         if entry.offset <= self.state.head() {
             return;
         }
+        self.lost &= !matches!(entry.body, RecordBody::EpochBegun(_));
         let touched = apply(&mut self.state, entry);
         self.checkpoints.note(touched);
         if let Some(message) = live::message_of(entry) {
@@ -86,8 +95,17 @@ impl Chat {
 
     /// Moves past records that the log can no longer read; `last` is the newest of them.
     pub fn replay_damaged(&mut self, last: Offset) {
+        self.lost |= last > self.state.head();
         self.state.meta.head = self.state.meta.head.max(last);
         self.pending.release(last);
+    }
+
+    /// True when replay missed records and no incarnation began since. Places in rooms and command
+    /// numbers that clients know may be given out again then, so say `ApiCall::BeginEpoch` before
+    /// the first connection.
+    #[must_use]
+    pub const fn needs_new_epoch(&self) -> bool {
+        self.lost
     }
 
     /// Everything the box knows, records included that are not durable yet.
@@ -104,7 +122,7 @@ impl Chat {
 
     /// Takes note of what happened at `now`.
     pub fn handle(&mut self, now: TimeMs, input: Input) {
-        self.now = self.now.max(now);
+        self.pass_time(now);
         match input {
             Input::Connected { session } => self.connected(session),
             Input::Frame { session, request, message } => self.frame(session, request, message),
@@ -133,9 +151,20 @@ impl Chat {
         self.pending.poll()
     }
 
+    /// The wall clock may be set while the box runs: waiting goes by what passed between inputs.
+    fn pass_time(&mut self, time: TimeMs) {
+        let passed = if self.time == TimeMs(0) { 0 } else { time.0.saturating_sub(self.time.0) };
+        self.now = TimeMs(self.now.0 + passed.min(CLOCK_STEP_MS_MAX));
+        self.time = time;
+    }
+
     fn frame(&mut self, session: SessionId, request: u32, message: ClientMessage) {
         let Some(known) = self.sessions.get(session) else { return };
         let identity = known.identity;
+        if self.pending.bytes() >= 2 * self.config.shares.pending_bytes_max {
+            // Not even errors can be held any more; connecting again is what is left.
+            return self.close(session, Reason::Busy, "the card can't keep up: connect again");
+        }
         match (identity, message) {
             (_, ClientMessage::Ping(_)) => self.pong(session, request),
             (None, ClientMessage::Hello(hello)) => self.hello(session, request, &hello),
@@ -175,7 +204,7 @@ impl Chat {
     pub(crate) fn record(&mut self, cause: Cause, body: RecordBody) -> Offset {
         let entry = Entry {
             offset: self.state.head().next(),
-            time: self.now,
+            time: self.time,
             actor: cause.actor,
             device: cause.device,
             counter: cause.counter,
@@ -184,6 +213,7 @@ impl Chat {
         let touched = apply(&mut self.state, &entry);
         self.checkpoints.note(touched);
         self.card.appended(&entry);
+        self.lost &= !matches!(entry.body, RecordBody::EpochBegun(_));
         self.pending.at_once(Output::Append(entry.clone()));
         self.publish(&entry);
         entry.offset
@@ -224,26 +254,6 @@ impl Chat {
             text: text.to_owned(),
             retry_after_ms: None,
             expected: None,
-        }
-    }
-
-    /// Sessions of a user that get live events; notes the news for those that fell behind.
-    pub(crate) fn live_sessions(
-        &mut self,
-        user: UserId,
-        room: Option<wire::ids::RoomId>,
-        to: &mut Vec<SessionId>,
-    ) {
-        let Self { sessions, .. } = self;
-        let ids: Vec<SessionId> = sessions.of_user(user).collect();
-        for id in ids {
-            match sessions.get_mut(id).map(|session| &mut session.phase) {
-                Some(Phase::Live { .. }) => to.push(id),
-                Some(Phase::Dirty { news }) => {
-                    news.insert(room.unwrap_or_default());
-                }
-                Some(Phase::Greeted | Phase::Syncing(_)) | None => {}
-            }
         }
     }
 }

@@ -25,13 +25,13 @@ impl Chat {
             box_id: meta.box_id,
             epoch: meta.epoch,
             version: self.config.version.clone(),
-            time_ms: self.now,
+            time_ms: self.time,
         };
         self.say_at_once(session, 0, greeting.into());
     }
 
     pub(crate) fn pong(&mut self, session: SessionId, request: u32) {
-        self.say_at_once(session, request, Pong { time_ms: self.now }.into());
+        self.say_at_once(session, request, Pong { time_ms: self.time }.into());
     }
 
     pub(crate) fn hello_first(&mut self, session: SessionId, request: u32) {

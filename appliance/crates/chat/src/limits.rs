@@ -77,6 +77,9 @@ pub const CHECKPOINT_RETRY_MS: u64 = 10_000;
 /// Notes of one dirty session per tick; the rest follows when these have left.
 pub const NOTES_PER_TICK: usize = 16;
 
+/// Most that one input may let the core's own time pass: more is a clock that was set.
+pub const CLOCK_STEP_MS_MAX: u64 = 10 * 60 * 1_000;
+
 /// What a passing refusal tells the client to wait.
 pub const RETRY_MS: u32 = 500;
 

@@ -10,7 +10,6 @@ use crate::config::Mutant;
 use crate::entry::Entry;
 use crate::limits::READ_MARKS_MEMBERS_MAX;
 use crate::port::{Output, SessionId};
-use crate::session::Phase;
 use crate::state::{self, SYSTEM_ROOM};
 
 /// The message that a record posted.
@@ -63,15 +62,10 @@ impl Chat {
     fn tell_user(&mut self, user: UserId) {
         let Some(news) = self.state.user(user).map(user_of) else { return };
         let mut to = Vec::new();
-        for session in self.sessions.signed_in() {
-            match self.sessions.get_mut(session).map(|session| &mut session.phase) {
-                Some(Phase::Live { .. }) => to.push(session),
-                Some(Phase::Dirty { news }) => {
-                    news.insert(RoomId(0));
-                }
-                _ => {}
-            }
+        for other in self.state.users.keys() {
+            self.sessions.add_live(*other, RoomId(0), &mut to);
         }
+        to.sort_unstable();
         self.tell(to, news.into());
     }
 
@@ -108,7 +102,7 @@ impl Chat {
         let last = self.newest_visible(body.user, body.room);
         let body_here = last.and_then(|seq| self.hot.get(body.room, seq)).cloned();
         let mut joined = Vec::new();
-        self.live_sessions(body.user, Some(body.room), &mut joined);
+        self.sessions.add_live(body.user, body.room, &mut joined);
         if last.is_some() && body_here.is_none() {
             // The newest message is on the card only: let the newcomer's sessions pull.
             return self.turn_dirty(joined, body.room);
@@ -120,7 +114,7 @@ impl Chat {
 
     fn tell_left(&mut self, offset: Offset, body: &MemberRemoved) {
         let mut gone = Vec::new();
-        self.live_sessions(body.user, Some(body.room), &mut gone);
+        self.sessions.add_live(body.user, body.room, &mut gone);
         self.tell(gone, RoomGone { offset, room: body.room }.into());
         let to = self.audience(body.room, None);
         self.tell_member(offset, body.room, body.user, false, to.clone());
@@ -165,7 +159,7 @@ impl Chat {
             if shown {
                 to = self.audience(moved.room, None);
             } else {
-                self.live_sessions(moved.user, Some(moved.room), &mut to);
+                self.sessions.add_live(moved.user, moved.room, &mut to);
             }
             let (room, user, seq) = (moved.room, moved.user, moved.seq);
             self.tell(to, ReadMark { offset, room, user, seq }.into());
@@ -191,11 +185,9 @@ impl Chat {
     /// Live sessions of all present members but one; notes the news for those that fell behind.
     fn audience(&mut self, room: RoomId, except: Option<UserId>) -> Vec<SessionId> {
         let Some(known) = self.state.room(room) else { return Vec::new() };
-        let members = known.present_members().map(|member| member.user);
-        let users: Vec<UserId> = members.filter(|user| Some(*user) != except).collect();
         let mut to = Vec::new();
-        for user in users {
-            self.live_sessions(user, Some(room), &mut to);
+        for member in known.present_members().filter(|member| Some(member.user) != except) {
+            self.sessions.add_live(member.user, room, &mut to);
         }
         to.sort_unstable();
         to

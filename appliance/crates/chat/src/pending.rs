@@ -103,7 +103,8 @@ impl Pending {
 
     /// Breaks the rule of this queue, for the simulator.
     pub(crate) fn release_unsynced(&mut self) {
-        while !self.held.is_empty() {
+        let checkpoint = |held: &Held| matches!(held.output, Output::Checkpoint { .. });
+        while self.held.front().is_some_and(|held| !checkpoint(held)) {
             self.pop();
         }
     }

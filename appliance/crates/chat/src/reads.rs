@@ -115,6 +115,9 @@ impl Chat {
             let error = Self::error(Reason::OverLimit, "limit", "limit must be 1 to 200");
             return self.reply(session, request, error.into());
         }
+        if self.pending.bytes() >= self.config.shares.pending_bytes_max {
+            return self.reply(session, request, Self::passing(Reason::Busy).into());
+        }
         let room = ask.room;
         let before = ask.before.unwrap_or_else(|| self.state.room_head(room).next());
         let Some((first, last)) = self.stretch_below(identity.user, room, before) else {

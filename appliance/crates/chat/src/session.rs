@@ -116,6 +116,19 @@ impl Sessions {
         Some(std::mem::replace(&mut session.phase, phase))
     }
 
+    /// Adds a user's live connections; notes the news for those that fell behind.
+    pub(crate) fn add_live(&mut self, user: UserId, room: RoomId, to: &mut Vec<SessionId>) {
+        for id in self.of_user.get(&user).into_iter().flatten() {
+            match self.all.get_mut(id).map(|session| &mut session.phase) {
+                Some(Phase::Live { .. }) => to.push(*id),
+                Some(Phase::Dirty { news }) => {
+                    news.insert(room);
+                }
+                Some(Phase::Greeted | Phase::Syncing(_)) | None => {}
+            }
+        }
+    }
+
     /// A user's connections, by name.
     pub(crate) fn of_user(&self, user: UserId) -> impl Iterator<Item = SessionId> {
         self.of_user.get(&user).into_iter().flatten().copied()

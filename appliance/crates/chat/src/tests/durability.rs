@@ -1,11 +1,13 @@
 //! Nothing leaves before its record is durable; what was not durable is not missed.
 
 use wire::ServerMessage;
-use wire::ids::{DeviceId, Offset, RoomId, UserId};
+use wire::client::ReadHistory;
+use wire::ids::{BoxId, DeviceId, Epoch, Offset, RoomId, TimeMs, UserId};
+use wire::server::Reason;
 
 use super::copy::Copy;
 use super::harness::{Bench, direct, text};
-use crate::{Config, Input};
+use crate::{ApiCall, Chat, Config, Input, Output, State, Ticket};
 
 fn two_in_a_room() -> (Bench, crate::SessionId, crate::SessionId) {
     let mut bench = Bench::with_users(2);
@@ -42,7 +44,7 @@ fn snapshots_errors_and_history_that_reflect_an_unsynced_record_wait_too() {
     let (mut bench, one, two) = two_in_a_room();
     bench.frame(one, text(2, 1, "unsynced"));
     bench.frame(two, text(5, 1, "skips"));
-    bench.frame(two, wire::client::ReadHistory { room: RoomId(1), before: None, limit: 5 });
+    bench.frame(two, ReadHistory { room: RoomId(1), before: None, limit: 5 });
     let late = bench.connect(DeviceId(2), Offset(0));
     let seen: Vec<&str> = bench.take(late).iter().map(ServerMessage::name).collect();
     assert_eq!(seen, ["greeting"]);
@@ -96,6 +98,75 @@ fn a_checkpoint_waits_for_the_card_and_replay_completes_it() {
 }
 
 #[test]
+fn lost_records_ask_for_a_new_epoch_once() {
+    let mut bench = Bench::with_users(2);
+    let session = bench.connect(DeviceId(1), Offset(0));
+    bench.frame(session, direct(1, 2));
+    (2..6).for_each(|counter| bench.frame(session, text(counter, 1, "x")));
+    let entries = bench.log.clone();
+    let (damaged, kept) = entries.split_last().expect("records");
+    let mut chat = Chat::new(State::new(), Config::default());
+    kept.iter().for_each(|entry| chat.replay(entry));
+    assert!(!chat.needs_new_epoch());
+    chat.replay_damaged(damaged.offset);
+    assert!(chat.needs_new_epoch());
+    let call = ApiCall::BeginEpoch { box_id: BoxId([1; 16]), epoch: Epoch([9; 16]) };
+    chat.handle(bench.now, Input::Api { ticket: Ticket(1), call });
+    assert!(!chat.needs_new_epoch());
+    let Some(Output::Append(begun)) = chat.poll_output() else { panic!("a record") };
+    assert_eq!(begun.offset, damaged.offset.next());
+}
+
+#[test]
+fn outputs_that_wait_for_the_card_are_bounded_and_recover() {
+    let mut config = Config::default();
+    config.shares.pending_bytes_max = 4_000;
+    let mut bench = Bench::with(config);
+    bench.add_users(2);
+    let one = bench.connect(DeviceId(1), Offset(0));
+    let two = bench.connect(DeviceId(2), Offset(0));
+    bench.frame(one, direct(1, 2));
+    bench.take(one);
+    bench.sync = false;
+    let page = ReadHistory { room: RoomId(1), before: None, limit: 9 };
+    (2..12).for_each(|counter| bench.frame(one, text(counter, 1, &"x".repeat(500))));
+    let taken = bench.log.len();
+    bench.frame(one, text(99, 1, "x"));
+    assert_eq!(bench.log.len(), taken);
+    (0..500).for_each(|_| bench.frame(two, page.clone()));
+    bench.sync = true;
+    bench.input(Input::Durable { up_to: bench.chat.state().head() });
+    assert_eq!(bench.closed.get(&two).map(|closing| closing.reason), Some(Reason::Busy));
+    let busy = |message: &ServerMessage| matches!(message, ServerMessage::Error(error) if error.reason == Reason::Busy);
+    assert!(bench.take(two).iter().any(busy), "pages are refused before that");
+    assert!(bench.take(one).iter().any(busy));
+    let last = bench.chat.state().device(DeviceId(1)).expect("a device").last_counter.0;
+    let next = bench.ask(one, text(last + 1, 1, "goes on"));
+    assert!(matches!(next, ServerMessage::Ack(_)));
+}
+
+#[test]
+fn waiting_goes_on_when_the_wall_clock_is_set_back_or_forth() {
+    let mut bench = Bench::with_users(2);
+    let one = bench.connect(DeviceId(1), Offset(0));
+    bench.frame(one, direct(1, 2));
+    bench.frame(one, text(2, 1, "x"));
+    let two = bench.connect(DeviceId(2), Offset(0));
+    bench.now = TimeMs(10);
+    bench.tick(0);
+    bench.read(two, 1, 1);
+    let records = bench.log.len();
+    bench.tick(999);
+    assert_eq!(bench.log.len(), records);
+    bench.tick(1);
+    assert_eq!(bench.log.len(), records + 1, "a second after the clock was set back");
+    let stranger = bench.open();
+    bench.now = TimeMs(u64::MAX >> 12);
+    bench.tick(0);
+    assert_eq!(bench.closed.get(&stranger).map(|closing| closing.reason), Some(Reason::HelloFirst));
+}
+
+#[test]
 fn a_checkpoint_that_failed_goes_into_the_next_one() {
     let mut bench = Bench::with_users(2);
     let session = bench.connect(DeviceId(1), Offset(0));
@@ -103,7 +174,7 @@ fn a_checkpoint_that_failed_goes_into_the_next_one() {
     bench.chat.handle(bench.now, Input::Tick);
     bench.now.0 += crate::limits::CHECKPOINT_MS;
     bench.chat.handle(bench.now, Input::Tick);
-    let Some(crate::Output::Checkpoint { applied, changes }) = bench.chat.poll_output() else {
+    let Some(Output::Checkpoint { applied, changes }) = bench.chat.poll_output() else {
         panic!("a checkpoint by time");
     };
     bench.input(Input::CheckpointFailed { applied });
