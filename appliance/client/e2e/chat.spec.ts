@@ -90,7 +90,10 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await say(ada, "Hello! The box is up and running.");
       await expect(ada.locator(".message .state.check, .message .state.checks")).toHaveCount(1);
       await expect(ming.locator(".room-row .badge")).toHaveText(/1/);
+      await ming.bringToFront();
       await openRoom(ming, "Ada");
+      await expect(ada.locator(".message .state.checks")).toHaveCount(1);
+      await expect(ming.locator(".room-row .badge")).toHaveCount(0);
       await say(ming, "你好！我这边一切正常。");
       await say(ming, "<b>bold?</b> https://example.org/a?b=1, see");
       said.push(

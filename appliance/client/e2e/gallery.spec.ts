@@ -67,7 +67,10 @@ async function furnish(program: Program, box: Box): Promise<void> {
     await openDirect(ada, name);
     await say(ada, `Hi ${name}, welcome to Linnet!`);
   }
-  for (const page of [ada, ming, mum]) await page.context().close();
+  for (const page of [ada, ming, mum]) {
+    await expect(page.locator(".message.pending")).toHaveCount(0);
+    await page.context().close();
+  }
 }
 
 async function group(page: Page, name: string, people: string[]): Promise<void> {

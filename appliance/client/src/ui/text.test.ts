@@ -50,6 +50,7 @@ describe("linkify", () => {
 describe("words", () => {
   it("takes one or two letters for the picture, whole characters only", () => {
     expect(initials("ada lovelace king")).toBe("AK");
+    expect(initials("Class 3b")).toBe("C3");
     expect(initials("小明")).toBe("小");
     expect(initials("Family 一家人")).toBe("F");
     expect(initials("👩‍🚀 x")).toBe("👩");

@@ -87,7 +87,7 @@ export function bytesOf(text: string): number {
 /** One or two letters for the round picture. */
 export function initials(name: string): string {
   const words = name.trim().split(/\s+/);
-  const latin = words.every((word) => /^\p{Script=Latin}/u.test(word));
+  const latin = words.every((word) => /^[\p{Script=Latin}\d]/u.test(word));
   const letters = words.length > 1 && latin ? [words[0], words.at(-1)] : [words[0]];
   const first = letters.map((word) => [...(word ?? "")][0] ?? "").join("");
   return first.toLocaleUpperCase(locale());
