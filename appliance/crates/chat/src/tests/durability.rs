@@ -137,12 +137,16 @@ fn outputs_that_wait_for_the_card_are_bounded_and_recover() {
     bench.sync = true;
     bench.input(Input::Durable { up_to: bench.chat.state().head() });
     assert_eq!(bench.closed.get(&two).map(|closing| closing.reason), Some(Reason::Busy));
-    let busy = |message: &ServerMessage| matches!(message, ServerMessage::Error(error) if error.reason == Reason::Busy);
-    assert!(bench.take(two).iter().any(busy), "pages are refused before that");
-    assert!(bench.take(one).iter().any(busy));
+    assert!(bench.take(two).iter().any(is_busy), "pages are refused before that");
+    assert!(bench.take(one).iter().any(is_busy));
     let last = bench.chat.state().device(DeviceId(1)).expect("a device").last_counter.0;
     let next = bench.ask(one, text(last + 1, 1, "goes on"));
     assert!(matches!(next, ServerMessage::Ack(_)));
+}
+
+fn is_busy(message: &ServerMessage) -> bool {
+    let ServerMessage::Error(error) = message else { return false };
+    error.reason == Reason::Busy
 }
 
 #[test]
