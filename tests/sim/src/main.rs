@@ -74,8 +74,9 @@ fn run_seeds(from: u64, seeds: u64, trace: bool) -> bool {
             report(seed, violation);
             return false;
         }
-        // The first seed runs twice: the same seed must tell the same story.
-        if seed == from && world::run(seed, Faults::None, false).hash != ended.hash {
+        // Some seeds run twice: the same seed must tell the same story.
+        let twice = (seed - from).is_multiple_of(PROGRESS_SEEDS);
+        if twice && world::run(seed, Faults::None, false).hash != ended.hash {
             println!("seed {seed}: two runs differ; something is left to chance");
             return false;
         }
