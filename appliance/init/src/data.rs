@@ -123,7 +123,7 @@ pub(crate) fn prepare(
     if let Some(slots) = slots {
         let mut area = slots.area().clone();
         area.data_made = true;
-        slots.store(area).map_err(|error| {
+        slots.store_for_ever(area).map_err(|error| {
             format!("The mark of the data partition was not stored: {error}. Replace the card.")
         })?;
     }

@@ -273,7 +273,7 @@ impl Running {
         if let Err(error) = area.spend(id) {
             return refused(&error.to_string());
         }
-        match slots.store(area) {
+        match slots.store_for_ever(area) {
             Ok(()) => FromInit::Done,
             Err(error) => refused(&format!("The slot area could not be written: {error}.")),
         }

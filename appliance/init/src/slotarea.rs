@@ -4,7 +4,7 @@
 use std::io;
 
 use update::limits::SLOT_AREA_BYTES;
-use update::slots::{Found, SlotArea, find};
+use update::slots::{Found, SlotArea, find, find_older};
 
 use crate::rawdisk::RawDisk;
 
@@ -14,6 +14,8 @@ pub(crate) struct SlotStore {
     disk: RawDisk,
     offset: u64,
     area: SlotArea,
+    /// What the other copy says: it counts when this one's block is lost.
+    older: Option<SlotArea>,
     sequence: u64,
     damaged: bool,
 }
@@ -23,13 +25,15 @@ impl SlotStore {
     pub(crate) fn load(disk: RawDisk, offset: u64) -> io::Result<Self> {
         let mut bytes = vec![0; SLOT_AREA_BYTES];
         disk.read(offset, &mut bytes)?;
-        let found = find(&bytes).expect("the buffer has the area's length");
+        let whole = "the buffer has the area's length";
+        let (found, older) = (find(&bytes).expect(whole), find_older(&bytes).expect(whole));
         let damaged = found == Found::Damaged;
         let (area, sequence) = match found {
             Found::Record(area, sequence) => (area, sequence),
-            Found::Blank | Found::Damaged => (SlotArea::fresh(), 0),
+            Found::Blank => (SlotArea::fresh(), 0),
+            Found::Damaged => (SlotArea::after_damage(), 0),
         };
-        Ok(Self { disk, offset, area, sequence, damaged })
+        Ok(Self { disk, offset, area, older, sequence, damaged })
     }
 
     /// The state as it is on the card.
@@ -49,9 +53,24 @@ impl SlotStore {
         }
         let write = area.write(self.sequence + 1);
         self.disk.write_verified(self.offset + write.offset as u64, &write.bytes)?;
+        self.older = (self.sequence > 0).then(|| self.area.clone());
         self.sequence += 1;
         self.area = area;
         self.damaged = false;
+        Ok(())
+    }
+
+    /// Stores what must never be taken back, the mark of DATA and spent claims, in both copies: one
+    /// lost block must not bring a state back in which DATA would be made anew.
+    pub(crate) fn store_for_ever(&mut self, area: SlotArea) -> io::Result<()> {
+        self.store(area)?;
+        if self.older.as_ref() == Some(&self.area) {
+            return Ok(());
+        }
+        let again = self.area.write(self.sequence + 1);
+        self.disk.write_verified(self.offset + again.offset as u64, &again.bytes)?;
+        self.older = Some(self.area.clone());
+        self.sequence += 1;
         Ok(())
     }
 }
@@ -89,6 +108,49 @@ mod tests {
         assert_eq!(load(&file).sequence, 3);
         store.store(store.area().clone()).unwrap();
         assert_eq!(load(&file).sequence, 3, "an unchanged state costs no write");
+    }
+
+    #[test]
+    fn mark_of_data_outlives_the_loss_of_either_copy() {
+        for lost in [0, SLOT_AREA_BYTES / 2] {
+            let file = card();
+            let mut store = load(&file);
+            // A record without the mark came first: the copy that a plain store would leave.
+            let before = store.area().clone();
+            store.store(before).unwrap();
+            let mut area = store.area().clone();
+            area.data_made = true;
+            store.store_for_ever(area.clone()).unwrap();
+            file.write_all_at(&[0x55; 4096], AT + lost as u64).unwrap();
+            let store = load(&file);
+            assert!(!store.is_damaged());
+            assert_eq!(store.area(), &area, "lost at {lost}");
+        }
+    }
+
+    #[test]
+    fn state_in_both_copies_costs_no_write_and_a_copy_left_behind_catches_up() {
+        let file = card();
+        let mut area = load(&file).area().clone();
+        area.data_made = true;
+        load(&file).store(area.clone()).unwrap();
+        // The power went between the two writes.
+        let mut store = load(&file);
+        store.store_for_ever(area.clone()).unwrap();
+        assert_eq!(load(&file).sequence, 2);
+        load(&file).store_for_ever(area).unwrap();
+        assert_eq!(load(&file).sequence, 2);
+    }
+
+    #[test]
+    fn record_stored_over_damage_never_says_that_data_was_not_made() {
+        let file = card();
+        file.write_all_at(b"LINSLOT1 but torn", AT).unwrap();
+        let mut store = load(&file);
+        let mut area = store.area().clone();
+        area.set_slot(update::slots::Slot::B, update::slots::SlotState::Written);
+        store.store(area).unwrap();
+        assert!(load(&file).area().data_made);
     }
 
     #[test]

@@ -70,6 +70,12 @@ impl SlotArea {
         Self { slots: [SlotState::Good, SlotState::Good], data_made: false, spent_ids: Vec::new() }
     }
 
+    /// What counts while no copy can be read: DATA may hold years of somebody's life, so whatever is
+    /// stored on this ground says that it was made.
+    pub fn after_damage() -> Self {
+        Self { data_made: true, ..Self::fresh() }
+    }
+
     /// State of one slot.
     pub fn slot(&self, slot: Slot) -> &SlotState {
         &self.slots[slot.index()]
@@ -129,13 +135,30 @@ pub fn find(area: &[u8]) -> Result<Found, AreaError> {
     if area.len() != SLOT_AREA_BYTES {
         return Err(AreaError::Length { bytes: area.len() });
     }
-    let copies = [&area[..SLOT_COPY_BYTES], &area[SLOT_COPY_B_OFFSET..][..SLOT_COPY_BYTES]];
+    let copies = copies(area);
     let newest = copies.iter().filter_map(|copy| read_copy(copy)).max_by_key(|(_, seq)| *seq);
     Ok(match newest {
         Some((state, sequence)) => Found::Record(state, sequence),
         None if copies.iter().all(|copy| is_blank(copy)) => Found::Blank,
         None => Found::Damaged,
     })
+}
+
+/// The state that counts when the newest copy is lost: none with fewer than two valid copies.
+///
+/// # Errors
+/// [`AreaError::Length`].
+pub fn find_older(area: &[u8]) -> Result<Option<SlotArea>, AreaError> {
+    if area.len() != SLOT_AREA_BYTES {
+        return Err(AreaError::Length { bytes: area.len() });
+    }
+    let [a, b] = copies(area).map(read_copy);
+    let older = a.zip(b).map(|(a, b)| if a.1 < b.1 { a.0 } else { b.0 });
+    Ok(older)
+}
+
+fn copies(area: &[u8]) -> [&[u8]; 2] {
+    [&area[..SLOT_COPY_BYTES], &area[SLOT_COPY_B_OFFSET..][..SLOT_COPY_BYTES]]
 }
 
 fn read_copy(copy: &[u8]) -> Option<(SlotArea, u64)> {
@@ -208,6 +231,19 @@ mod tests {
             state.spend(id(sequence as u32)).unwrap();
             state.data_made = true;
         }
+    }
+
+    #[test]
+    fn older_state_is_what_stays_when_the_newest_copy_is_lost() {
+        let mut area = blank();
+        let (first, second) = (SlotArea::fresh(), SlotArea::after_damage());
+        assert_eq!(find_older(&area), Ok(None));
+        apply(&mut area, &first.write(1));
+        assert_eq!(find_older(&area), Ok(None));
+        apply(&mut area, &second.write(2));
+        assert_eq!(find_older(&area), Ok(Some(first)));
+        apply(&mut area, &second.write(3));
+        assert_eq!(find_older(&area), Ok(Some(second)));
     }
 
     #[test]
