@@ -121,7 +121,7 @@ impl<D: Disk> ReplayGuard<D> {
     ) -> Result<Replayed, LogError> {
         let mut replayed = Replayed::default();
         for item in reader.iter_from(offset) {
-            let item = item?;
+            let item = item.or_else(|error| self.rest().and(Err(error)))?;
             match &item {
                 Item::Record(stored) if self.enter(stored.offset)? == Verdict::Quarantined => {
                     replayed.quarantined.push(stored.offset);
@@ -134,6 +134,13 @@ impl<D: Disk> ReplayGuard<D> {
         }
         self.finish()?;
         Ok(replayed)
+    }
+
+    /// No record is being interpreted now. Call before anything else that may end the process, and
+    /// when replay stops early: a full card or a failed read is no record's fault.
+    pub fn rest(&mut self) -> Result<(), LogError> {
+        self.trail.current = 0;
+        Ok(self.disk.pwrite(&self.file, 0, &self.trail.encode())?)
     }
 
     /// Replay reached its end: the last record did not crash.

@@ -45,6 +45,29 @@ fn two_crashes_and_a_success_start_the_count_anew() {
 }
 
 #[test]
+fn an_end_between_two_records_is_no_record_s_fault() {
+    let disk = FaultDisk::new(1);
+    for _ in 0..5 {
+        let mut guard = ReplayGuard::open(disk.clone()).unwrap();
+        assert_eq!(guard.enter(3).unwrap(), Verdict::Interpret);
+        guard.rest().unwrap();
+    }
+    assert_eq!(replay(&disk, 0), Ok(vec![1, 2, 3, 4, 5]));
+}
+
+#[test]
+fn a_rest_before_it_does_not_save_a_record_that_crashes() {
+    let disk = FaultDisk::new(1);
+    for _ in 0..3 {
+        let mut guard = ReplayGuard::open(disk.clone()).unwrap();
+        guard.enter(2).unwrap();
+        guard.rest().unwrap();
+        guard.enter(3).unwrap();
+    }
+    assert_eq!(replay(&disk, 3), Ok(vec![1, 2, 4, 5]));
+}
+
+#[test]
 fn a_damaged_guard_counts_as_no_attempts() {
     let disk = FaultDisk::new(1);
     for _ in 0..3 {
