@@ -130,7 +130,7 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await expectShown(ming, said);
     });
 
-    test("what is written while the box is down arrives once, in order, after it is back", async () => {
+    test("what is written while the box is down arrives once and in order", async () => {
       await box.kill();
       await expect(ada.getByText("No connection to the box", { exact: false })).toBeVisible();
       for (const text of ["down 1", "down 2", "down 3"]) await say(ada, text);
@@ -260,7 +260,7 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await expectShown(ada, said);
     });
 
-    test("a device that was signed out keeps its unsent messages for the next sign-in", async () => {
+    test("a device that was signed out keeps its unsent messages", async () => {
       const token = await tokenOf(ming);
       await box.kill();
       await openRoom(ming, "Ada");
@@ -281,7 +281,7 @@ for (const trusted of FAKE ? [false] : [false, true]) {
       await expectShown(ada, said);
     });
 
-    test("language and appearance follow the settings; signing out forgets everything", async () => {
+    test("settings change language and appearance; signing out forgets all", async () => {
       await ming.getByRole("button", { name: "设置", exact: true }).click();
       await shoot(ming, "settings-zh-dark-desktop");
       await expectAccessible(ming);

@@ -1,5 +1,5 @@
-// A seeded world for the pure cores: one client with a disk, a box, and a line that drops, delays and
-// repeats. The driver does what engine.ts does, with every I/O step a choice of the test.
+// A seeded world for the pure cores: one client with a disk, a box, and a line that drops, delays
+// and repeats. The driver does what engine.ts does, with every I/O step a choice of the test.
 import * as outbox from "../src/core/outbox.ts";
 import * as sync from "../src/core/sync.ts";
 import type { ServerMessage, Welcome } from "../src/core/wire.ts";

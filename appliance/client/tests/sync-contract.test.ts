@@ -1,5 +1,5 @@
-// The sync contract as properties: whatever the line, the disk and the box do, every written message
-// is posted exactly once and the screen shows exactly what the box holds.
+// The sync contract as properties: whatever the line, the disk and the box do, every written
+// message is posted exactly once and the screen shows exactly what the box holds.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { World } from "./sim.ts";
@@ -117,7 +117,7 @@ describe("the sync contract", () => {
     );
   });
 
-  it("sends its own lost messages again, once, after the box was restored to an older state", () => {
+  it("sends its own lost messages again, once, after a restore of the box", () => {
     fc.assert(
       fc.property(steps, steps, steps, (before, lost, after) => {
         const world = begin();

@@ -44,8 +44,10 @@ describe("tidy", () => {
   });
 
   it("the core has no clock, randomness, network, storage or screen", () => {
-    const impure =
-      /\b(Date\.now|Math\.random|fetch|WebSocket|indexedDB|localStorage|document|window|setTimeout|navigator|crypto)\b/;
+    const names =
+      "Date.now Math.random fetch WebSocket indexedDB localStorage document window setTimeout " +
+      "navigator crypto";
+    const impure = new RegExp(`\\b(${names.replaceAll(".", "\\.").replaceAll(" ", "|")})\\b`);
     const comment = /: (\/\/|\/?\*)/;
     expect(offences(core, impure).filter((line) => !comment.test(line))).toEqual([]);
     expect(offences(core, /from "\.\.\/(ui|shell|store|app|engine)/)).toEqual([]);

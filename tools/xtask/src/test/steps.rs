@@ -19,9 +19,15 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "client",
-        about: "the web client's types and unit tests, and its build",
+        about: "the web client's types, format and unit tests, and its build",
         commands: || {
-            vec![npm(&["ci"]), npm(&["run", "check"]), npm(&["test"]), npm(&["run", "build"])]
+            vec![
+                npm(&["ci"]),
+                npm(&["run", "check"]),
+                npm(&["run", "lint"]),
+                npm(&["test"]),
+                npm(&["run", "build"]),
+            ]
         },
     },
     Step {
