@@ -21,6 +21,7 @@ use crate::config::{Claimable, Config, Listeners, Network};
 use crate::limits::{
     BLOCKING_THREADS_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, LEAF_CHECK_INTERVAL,
 };
+use crate::throttle::household;
 use crate::trust::{Fingerprint, TrustError};
 use crate::{api, pages};
 
@@ -220,8 +221,8 @@ async fn accept(listener: TcpListener, door: Door, app: Arc<App>, places: Arc<Pl
     }
 }
 
-/// Bounded places for connections: in all, and per address, so that one address can't take them
-/// all.
+/// Bounded places for connections: in all, and per household of addresses, so that nobody can take
+/// them all.
 struct Places {
     all: Arc<Semaphore>,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
@@ -245,6 +246,7 @@ impl Places {
     }
 
     fn take(&self, permit: Option<OwnedSemaphorePermit>, address: IpAddr) -> Option<Place> {
+        let address = household(address);
         let mut by_address = lock(&self.by_address);
         let count = by_address.entry(address).or_default();
         if *count >= CONNECTIONS_PER_ADDRESS_MAX {

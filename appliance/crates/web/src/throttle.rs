@@ -32,7 +32,7 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
             return Err(wait);
         }
         if !self.tries.contains_key(key) && self.tries.len() >= THROTTLED_MAX {
-            self.forget_quietest();
+            self.forget_one(now);
         }
         let tries = self.tries.entry(key.clone()).or_insert(Tries { count: 0, last: now });
         if now.duration_since(tries.last) >= WRONG_TRIES_PAUSE {
@@ -55,8 +55,11 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
         self.tries.remove(key);
     }
 
-    fn forget_quietest(&mut self) {
-        let quietest = self.tries.iter().min_by_key(|(_, tries)| tries.last);
+    /// The quietest makes room, one that waits only after all others: else many tries under
+    /// made-up names would end a pause early.
+    fn forget_one(&mut self, now: Instant) {
+        let waits = |key: &K| self.wait(key, now).is_some();
+        let quietest = self.tries.iter().min_by_key(|(key, tries)| (waits(key), tries.last));
         if let Some(key) = quietest.map(|(key, _)| key.clone()) {
             self.tries.remove(&key);
         }
@@ -111,6 +114,20 @@ mod tests {
         assert_eq!(throttle.tries.len(), THROTTLED_MAX);
         assert!(throttle.tries.contains_key(&(2 * THROTTLED_MAX - 1)));
         assert!(!throttle.tries.contains_key(&0));
+    }
+
+    #[test]
+    fn a_flood_of_other_keys_does_not_end_a_pause_early() {
+        let (mut throttle, start) = (Throttle::new(), Instant::now());
+        for _ in 0..WRONG_TRIES_MAX {
+            throttle.attempt(&0, start).unwrap();
+        }
+        let later = start + Duration::from_secs(1);
+        for key in 1..2 * THROTTLED_MAX {
+            throttle.attempt(&key, later).unwrap();
+        }
+        assert_eq!(throttle.tries.len(), THROTTLED_MAX);
+        assert!(throttle.attempt(&0, later).is_err());
     }
 
     #[test]

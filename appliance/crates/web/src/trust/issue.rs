@@ -10,7 +10,7 @@ use wire::ids::{BoxId, TimeMs};
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 
 use super::TrustError;
-use super::names::{ADDRESSES_PERMITTED, DNS_PERMITTED, LeafNames, normalize};
+use super::names::{ADDRESSES_PERMITTED, DNS_PERMITTED, LeafNames, is_top_level, normalize};
 use crate::config::Network;
 use crate::limits::{CA_DAYS, LEAF_BACKDATE_DAYS_MAX, LEAF_DAYS_LEFT_MIN, LEAF_DAYS_MAX};
 
@@ -40,7 +40,8 @@ impl Authority {
     ) -> Result<Self, TrustError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(issue)?;
         let mut subtrees: Vec<String> = DNS_PERMITTED.map(str::to_owned).to_vec();
-        subtrees.extend(network.names.iter().filter_map(|name| normalize(name)));
+        let own = network.names.iter().filter_map(|name| normalize(name));
+        subtrees.extend(own.filter(|name| !is_top_level(name)));
         let params = authority_params(box_id, &subtrees, not_before(now, floor))?;
         let certificate = params.self_signed(&key).map_err(issue)?;
         Ok(Self { der: certificate.der().to_vec(), key, subtrees })

@@ -71,6 +71,12 @@ pub(super) fn normalize(name: &str) -> Option<String> {
     (name.len() <= 253 && name.split('.').all(label_ok)).then_some(name)
 }
 
+/// Whether a name has one label. A CA that may certify it may certify everything below it, and a
+/// box may be called `box`, `dev` or `chat`, which are top-level domains.
+pub(super) fn is_top_level(name: &str) -> bool {
+    !name.contains('.')
+}
+
 fn is_below(name: &str, tree: &str) -> bool {
     name.strip_suffix(tree).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

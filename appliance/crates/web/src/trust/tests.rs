@@ -74,6 +74,23 @@ fn the_ca_cannot_vouch_for_a_name_or_address_of_the_internet() {
 }
 
 #[test]
+fn the_ca_of_a_box_named_like_a_top_level_domain_cannot_vouch_for_it() {
+    let data = tempfile::tempdir().unwrap();
+    let names = network(&["dev", "dev.local", "chat.school.example"]);
+    let trust = Trust::open(data.path(), BoxId([7; 16]), &names, NOW, FLOOR).unwrap();
+    for name in ["dev.local", "chat.school.example"] {
+        assert_eq!(verify(trust.ca_der(), &leaf_der(&trust), name, NOW), Ok(()), "{name}");
+    }
+    for name in ["dev", "web.dev"] {
+        let mut names = trust.authority.leaf_names(&network(&[]));
+        names.dns.insert(name.to_owned());
+        let forged = trust.authority.issue(names, NOW, FLOOR).unwrap().der;
+        let verdict = verify(trust.ca_der(), &forged, name, NOW);
+        assert_eq!(verdict, Err(webpki::Error::NameConstraintViolation), "{name}");
+    }
+}
+
+#[test]
 fn the_ca_says_so_in_critical_extensions_with_the_box_id_in_its_name() {
     use x509_parser::prelude::{FromDer, X509Certificate};
     let data = tempfile::tempdir().unwrap();
