@@ -35,6 +35,14 @@ impl ClaimKeeper {
         Self { offer: None, token: None, file: None, init: None }
     }
 
+    /// The box was claimed with what init still offers: a power cut came before init was told.
+    pub(crate) fn remind(offer: &ClaimOffer, used: &[ProvisionId], init: &SyncSender<ToInit>) {
+        let ClaimOffer::Provisioned { id, .. } = offer else { return };
+        if used.contains(&ProvisionId(*id.bytes())) {
+            tell_spent(init, *id);
+        }
+    }
+
     /// On a developer's machine: the token in the data folder, minted if need be.
     pub(crate) fn own(data: &DataFolder) -> anyhow::Result<Self> {
         let path = data.claim();
@@ -84,11 +92,15 @@ impl ClaimKeeper {
         {
             tracing::warn!(%error, "the spent claim token could not be removed");
         }
-        let Some(init) = &self.init else { return };
-        let id = ProvisioningId::from_random(provision.0);
-        if init.try_send(ToInit::ClaimSpent { id }).is_err() {
-            tracing::error!("init could not be told that the claim is spent");
+        if let Some(init) = &self.init {
+            tell_spent(init, ProvisioningId::from_random(provision.0));
         }
+    }
+}
+
+fn tell_spent(init: &SyncSender<ToInit>, id: ProvisioningId) {
+    if init.try_send(ToInit::ClaimSpent { id }).is_err() {
+        tracing::error!("init could not be told that the claim is spent");
     }
 }
 

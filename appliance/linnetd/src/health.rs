@@ -49,10 +49,10 @@ impl Status {
         self.progress.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Something that recovery found; shown until the next start.
+    /// Something that recovery found, once; shown until the next start.
     pub(crate) fn note(&self, text: String) {
         let mut notes = lock(&self.notes);
-        if notes.len() < NOTES_MAX {
+        if notes.len() < NOTES_MAX && !notes.contains(&text) {
             notes.push(text);
         }
     }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use chat::{Change, Chat, Config, State};
 use log::{Item, Log, LogReader, OpenFrom, OpenOutcome, Options, RealDisk, ReplayGuard, Verdict};
 use store::{Opened, Store, StoreError};
+use wire::RecordBody;
 use wire::ids::Offset;
 
 use crate::data::DataFolder;
@@ -27,6 +28,9 @@ pub(crate) struct Recovered {
     pub(crate) store: Store,
     pub(crate) chat: Chat,
     pub(crate) positions: Positions,
+    /// Records are missing since the newest incarnation began: begin another one before anybody
+    /// connects, because places and numbers that clients know may be given out again.
+    pub(crate) lost: bool,
 }
 
 /// What recovery decided.
@@ -82,9 +86,11 @@ pub(crate) fn recover(
         guard: ReplayGuard::open(disk.clone()).context("can't open the replay guard")?,
         positions: Positions::default(),
         status: status.clone(),
+        holes: 0,
+        lost: false,
     };
-    let (store, chat, positions) = replay.run(data, store, last, wish)?;
-    Ok(Outcome::Ready(Box::new(Recovered { log, disk, store, chat, positions })))
+    let Replayed { store, chat, positions, lost } = replay.run(data, store, last, wish)?;
+    Ok(Outcome::Ready(Box::new(Recovered { log, disk, store, chat, positions, lost })))
 }
 
 fn open_store(data: &DataFolder, wish: &Wish, status: &Status) -> anyhow::Result<(Store, Offset)> {
@@ -168,6 +174,18 @@ struct Replay {
     guard: ReplayGuard<RealDisk>,
     positions: Positions,
     status: Arc<Status>,
+    /// Records that were not there, not readable or not to be interpreted.
+    holes: u64,
+    /// There are holes since the newest incarnation began.
+    lost: bool,
+}
+
+/// What a replay leads to.
+struct Replayed {
+    store: Store,
+    chat: Chat,
+    positions: Positions,
+    lost: bool,
 }
 
 impl Replay {
@@ -177,7 +195,7 @@ impl Replay {
         mut store: Store,
         last: u64,
         wish: Wish,
-    ) -> anyhow::Result<(Store, Chat, Positions)> {
+    ) -> anyhow::Result<Replayed> {
         let (mut state, mut applied) = match store.load() {
             Ok(loaded) => loaded,
             Err(StoreError::Corrupt(reason)) => {
@@ -192,14 +210,44 @@ impl Replay {
         };
         while last - applied.0 > REPLAY_STEP {
             applied = self.step(&mut state, applied, &mut store)?;
+            self.positions.forget(state.head());
         }
-        let mut chat = Chat::new(state, wish.config);
+        let mut chat = Chat::new(state, wish.config.clone());
         // Damage may be the last thing that the steps met.
         chat.replay_damaged(applied);
         let count = self.finish(&mut chat, applied)?;
         tracing::info!(records = count, "replayed what the index does not hold");
+        if self.holes > 0 {
+            chat = self.around_holes(chat, &mut store, last, wish.config);
+        }
         self.guard.finish()?;
-        Ok((store, chat, self.positions))
+        let (positions, lost) = (self.positions, self.lost || chat.needs_new_epoch());
+        Ok(Replayed { store, chat, positions, lost })
+    }
+
+    /// The core serves recent messages from memory down to the first hole, and what is below from
+    /// the index: so with a hole all of it goes into the index at once.
+    fn around_holes(&mut self, chat: Chat, store: &mut Store, last: u64, config: Config) -> Chat {
+        match self.all_steps(store, last) {
+            Ok(state) => {
+                let mut chat = Chat::new(state, config);
+                chat.replay_damaged(Offset(last));
+                chat
+            }
+            Err(error) => {
+                tracing::warn!("messages below a hole are missing for now: {error:#}");
+                chat
+            }
+        }
+    }
+
+    fn all_steps(&mut self, store: &mut Store, last: u64) -> anyhow::Result<State> {
+        let (mut state, mut applied) = store.load()?;
+        while applied.0 < last {
+            applied = self.step(&mut state, applied, store)?;
+        }
+        self.positions.forget(state.head());
+        Ok(state)
     }
 
     /// Applies a step of records to the state and writes it into the index. Says how far it came.
@@ -228,12 +276,12 @@ impl Replay {
                 break;
             }
         }
+        self.guard.rest()?;
         let applied = state.head();
         let changes: Vec<Change> = std::iter::once(Change::Meta(state.meta().clone()))
             .chain(touched.into_iter().filter_map(|touched| state.change(touched)))
             .collect();
         store.checkpoint(applied, &changes, |offset| self.positions.get(offset))?;
-        self.positions.forget(applied);
         Ok(end)
     }
 
@@ -254,6 +302,7 @@ impl Replay {
             self.status.advance();
             count += 1;
         }
+        self.guard.rest()?;
         Ok(count)
     }
 
@@ -264,7 +313,10 @@ impl Replay {
             return Ok(None);
         }
         match to_entry(stored) {
-            Ok(entry) => Ok(Some(entry)),
+            Ok(entry) => {
+                self.lost &= !matches!(entry.body, RecordBody::EpochBegun(_));
+                Ok(Some(entry))
+            }
             Err(reason) => {
                 self.trouble(format!("{reason}; it is skipped."));
                 Ok(None)
@@ -272,13 +324,15 @@ impl Replay {
         }
     }
 
-    fn damaged(&self, range: log::DamagedRange) -> u64 {
+    fn damaged(&mut self, range: log::DamagedRange) -> u64 {
         let text = format!("Records {} to {} are damaged and skipped.", range.first, range.last);
         self.trouble(text);
         range.last
     }
 
-    fn trouble(&self, text: String) {
+    fn trouble(&mut self, text: String) {
+        self.holes += 1;
+        self.lost = true;
         tracing::warn!("{text}");
         self.status.note(text);
     }

@@ -14,7 +14,7 @@ use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use chat::limits::Shares;
 use chat::{ApiCall, ApiReply, Config};
 use files::Files;
@@ -77,8 +77,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             return after_rescue(args, end);
         }
     };
+    let lost = recovered.lost;
+    let used = recovered.chat.state().meta().provisions.clone();
+    if let Some(control) = &control {
+        ClaimKeeper::remind(&control.welcome.claim, &used, &control.sender());
+    }
     let engine = Engine::start(args, &budget, recovered, data.log(), &status)?;
-    let (box_id, claimed) = engine.begin_if_new()?;
+    let (box_id, claimed) = engine.begin(lost)?;
     let claim = Arc::new(match &control {
         _ if claimed => ClaimKeeper::nothing(),
         Some(control) => ClaimKeeper::offered(&control.welcome.claim, control.sender())?,
@@ -164,7 +169,7 @@ impl Engine {
         log_folder: std::path::PathBuf,
         status: &Arc<Status>,
     ) -> anyhow::Result<Self> {
-        let Recovered { log, disk, store, chat, positions } = recovered;
+        let Recovered { log, disk, store, chat, positions, lost: _ } = recovered;
         let (link, inbox) = link(Offset(log.reader().last_offset()));
         let rings = Rings::start(ring_config(args, budget), link.events())?;
         let (files, files_thread) = Files::start(log_folder, log.reader().clone(), STACK_BYTES)?;
@@ -197,17 +202,18 @@ impl Engine {
         Ok(Self { link, rings, files, threads })
     }
 
-    /// A first start begins the first incarnation. Says which box this is and whether it has an
-    /// owner.
-    fn begin_if_new(&self) -> anyhow::Result<(BoxId, bool)> {
-        if let ApiReply::Facts(facts) = self.ask(ApiCall::Facts)?
-            && facts.epoch != Epoch([0; 16])
-        {
-            return Ok((facts.box_id, facts.claimed));
+    /// A first start begins the first incarnation, one that lost records another one. Says which
+    /// box this is and whether it has an owner.
+    fn begin(&self, lost: bool) -> anyhow::Result<(BoxId, bool)> {
+        let ApiReply::Facts(facts) = self.ask(ApiCall::Facts)? else {
+            bail!("the core answered something else than its facts");
+        };
+        let is_new = facts.epoch == Epoch([0; 16]);
+        let box_id = if is_new { BoxId(random()?) } else { facts.box_id };
+        if is_new || lost {
+            self.ask(ApiCall::BeginEpoch { box_id, epoch: Epoch(random()?) })?;
         }
-        let box_id = BoxId(random()?);
-        self.ask(ApiCall::BeginEpoch { box_id, epoch: Epoch(random()?) })?;
-        Ok((box_id, false))
+        Ok((box_id, facts.claimed))
     }
 
     fn ask(&self, call: ApiCall) -> anyhow::Result<ApiReply> {

@@ -106,6 +106,15 @@ fn a_provisioned_box_is_claimed_reported_and_shut_down_by_init() {
     });
     control::write_frame(&mut init.stream, &FromInit::Shutdown { grace_ms: 5_000 }).unwrap();
     assert!(server.wait_end().success(), "{}", server.log());
+
+    // An init that forgot (a power cut came first) is told again.
+    std::fs::remove_file(folder.path().join("init.sock")).unwrap();
+    let (_server, mut init) = start(folder.path(), welcome(&token, id, None));
+    let again = init.wait_for("that the claim is spent", |frame| match frame {
+        ToInit::ClaimSpent { id } => Some(*id),
+        _ => None,
+    });
+    assert_eq!(again, id);
 }
 
 #[test]

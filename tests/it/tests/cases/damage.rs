@@ -159,6 +159,30 @@ fn a_torn_batch_after_the_last_ack_is_dropped_and_said() {
 }
 
 #[test]
+fn a_record_that_crashed_replay_three_times_is_skipped_and_said() {
+    let mut scene = scene(40, 40);
+    // What a third crash at this record leaves behind (the log's FORMAT.md, replay guard).
+    let (current, suspect, deaths) = (20_u64, 20_u64, 2_u32);
+    let mut guard = [current.to_le_bytes(), suspect.to_le_bytes()].concat();
+    guard.extend_from_slice(&deaths.to_le_bytes());
+    guard.extend_from_slice(&crc32c::crc32c(&guard).to_le_bytes());
+    fs::write(scene.data.join("log/replay-guard"), guard).expect("the folder is writable");
+    let server = Linnetd::start(&scene.data);
+    assert!(server.log().contains("Record 20 crashed replay"), "{}", server.log());
+    let epoch = scene.ann.epoch;
+    assert_eq!(scene.history(&server), (39, 1));
+    assert_ne!(scene.ann.epoch, epoch, "lost records begin a new incarnation");
+    let epoch = scene.ann.epoch;
+    let (mut session, _) = scene.ann.enter(&server, Door::Json);
+    scene.ann.say(&mut session, scene.room, "and on it goes");
+    // It stays skipped, and no other record is.
+    let data = server.kill();
+    let server = Linnetd::start(&data);
+    assert_eq!(scene.history(&server), (40, 1));
+    assert_eq!(scene.ann.epoch, epoch, "only once");
+}
+
+#[test]
 fn damage_in_a_sealed_segment_is_served_around_and_counted() {
     let mut scene = scene(620, 16_000);
     let segments = scene.segments();
