@@ -297,7 +297,8 @@ impl World {
                 self.crash(power);
             }
             30..60 => self.machine.disk.stop_after(self.random.between(1, 8)),
-            60..70 => self.machine.backend.stop_after(self.random.between(1, 40)),
+            60..67 => self.machine.backend.stop_after(self.random.between(1, 40)),
+            67..70 => self.machine.backend.fail_after(self.random.between(1, 30)),
             70..80 => self.machine.disk.fail_next_sync(),
             80..90 => self.machine.disk.evict_cache(),
             90..96 if self.plan.disk_full => self.fill_disk(),

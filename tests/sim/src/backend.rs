@@ -25,6 +25,8 @@ struct File {
     durable: Vec<u8>,
     unsynced: Vec<Change>,
     operations_left: Option<u64>,
+    /// Changes until one of them fails and the process lives on.
+    failure_in: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,7 @@ impl FaultBackend {
             durable: Vec::new(),
             unsynced: Vec::new(),
             operations_left: None,
+            failure_in: None,
         };
         Self { file: Arc::new(Mutex::new(file)), process: 0 }
     }
@@ -51,6 +54,7 @@ impl FaultBackend {
         let mut file = self.lock();
         file.process += 1;
         file.operations_left = None;
+        file.failure_in = None;
         Self { file: self.file.clone(), process: file.process }
     }
 
@@ -63,6 +67,11 @@ impl FaultBackend {
     /// The process stops at the `operations`-th change from now.
     pub(crate) fn stop_after(&self, operations: u64) {
         self.lock().operations_left = Some(operations);
+    }
+
+    /// The `operations`-th change from now fails once, as on a full card.
+    pub(crate) fn fail_after(&self, operations: u64) {
+        self.lock().failure_in = Some(operations);
     }
 
     /// The process was stopped.
@@ -85,6 +94,13 @@ impl FaultBackend {
             *left -= 1;
             if *left == 0 {
                 return Err(stopped());
+            }
+        }
+        if let Some(left) = &mut file.failure_in {
+            *left -= 1;
+            if *left == 0 {
+                file.failure_in = None;
+                return Err(std::io::ErrorKind::StorageFull.into());
             }
         }
         Ok(file)

@@ -41,6 +41,8 @@ pub(crate) struct Machine {
     options: Options,
     /// An fdatasync failed: the page cache may lie.
     distrust_cache: bool,
+    /// The store's file holds a checkpoint: from now on it must never be lost.
+    store_begun: bool,
     next_ticket: u64,
     expected: BTreeMap<Ticket, ApiCall>,
     pub(crate) replies: BTreeMap<Ticket, Result<ApiReply, ApiError>>,
@@ -79,6 +81,7 @@ impl Machine {
             config,
             options,
             distrust_cache: false,
+            store_begun: false,
             next_ticket: 0,
             expected: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -138,6 +141,7 @@ impl Machine {
         self.backend = FaultBackend::new(random.next());
         self.options.new_log_id = random.next();
         self.distrust_cache = false;
+        self.store_begun = false;
     }
 
     /// None when the program was stopped meanwhile, or has to stop because a sync failed.
@@ -245,6 +249,17 @@ impl World {
         let (store, state, applied) = match opened_store {
             Ok(opened) => opened,
             Err(_) if machine.backend.stopped() => return Ok(None),
+            Err(StoreError::Full) => return Ok(None),
+            Err(reason @ (StoreError::Corrupt(_) | StoreError::Io { .. }))
+                if !machine.store_begun =>
+            {
+                // Power went while the file was being made: the shell makes it again.
+                self.note(|| format!("the store begins anew: {reason}"));
+                self.tally.meet("store begun anew");
+                let seed = self.random.next();
+                self.machine.backend = FaultBackend::new(seed);
+                return Ok(None);
+            }
             Err(error) => return broken("store recovers", error.to_string()),
         };
         let Some(opened) = machine.open_log(applied, from_cache)? else { return Ok(None) };
@@ -431,6 +446,7 @@ impl World {
         match written {
             Ok(()) => {
                 running.positions = running.positions.split_off(&applied.next());
+                self.machine.store_begun = true;
                 self.tally.checkpoints += 1;
                 self.note(|| format!("checkpoint at {applied} of {} changes", changes.len()));
                 self.input(Input::CheckpointDone { applied })
@@ -443,8 +459,28 @@ impl World {
                 self.crash(power);
                 Ok(())
             }
+            Err(StoreError::Full) => self.reopen_store(applied),
             Err(error) => broken("store writes", error.to_string()),
         }
+    }
+
+    /// After an error redb refuses everything until its file is opened again.
+    fn reopen_store(&mut self, applied: Offset) -> Checked {
+        self.note(|| format!("the checkpoint at {applied} fails"));
+        self.tally.meet("failed checkpoint");
+        let failed = |error: StoreError| broken("store recovers", error.to_string());
+        let spare = Store::open_backend(FaultBackend::new(0), CACHE_BYTES).or_else(failed)?;
+        let Some(running) = &mut self.machine.running else { return Ok(()) };
+        drop(std::mem::replace(&mut running.store, spare));
+        match Store::open_backend(self.machine.backend.clone(), CACHE_BYTES) {
+            Ok(store) => running.store = store,
+            Err(error) if self.machine.backend.stopped() || matches!(error, StoreError::Full) => {
+                self.crash(false);
+                return Ok(());
+            }
+            Err(error) => return broken("store recovers", error.to_string()),
+        }
+        self.input(Input::CheckpointFailed { applied })
     }
 
     /// Reads messages as the shell does: the store's index, then the log.
