@@ -22,6 +22,7 @@ mod positions;
 mod probe;
 mod records;
 mod recover;
+mod report;
 mod rescue;
 mod restore;
 mod run;

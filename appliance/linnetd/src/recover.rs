@@ -56,9 +56,11 @@ pub(crate) fn recover(
     wish: Wish,
     status: &Arc<Status>,
 ) -> anyhow::Result<Outcome> {
-    let (store, applied) = open_store(data, &wish, status)?;
+    let (mut store, known) = open_store(data, &wish, status)?;
     let disk = RealDisk::open(&data.log()).context("can't open the log's folder")?;
-    let from = OpenFrom { applied_offset: applied.0, ..OpenFrom::default() };
+    // Also when the index is to be forgotten: what it held was on the card, so a log that ends
+    // before it is damaged, not torn.
+    let from = OpenFrom { applied_offset: known.0, ..OpenFrom::default() };
     let options = Options::new(random_u64()?);
     let outcome = Log::open(disk.clone(), options, from).context("can't open the log")?;
     let opened = match outcome {
@@ -76,10 +78,13 @@ pub(crate) fn recover(
     report(&opened.report, status);
     let log = opened.log;
     let last = log.reader().last_offset();
-    if applied.0 > last {
-        let error = StoreError::AheadOfLog { applied, head: Offset(last) };
+    if known.0 > last {
+        let error = StoreError::AheadOfLog { applied: known, head: Offset(last) };
         let case = rescue_case(data, &store, error.to_string(), log.reader().clone());
         return Ok(Outcome::Rescue(Box::new(case)));
+    }
+    if wish.rebuild || wish.salvage {
+        store = forget(data, store, &wish, status)?;
     }
     let replay = Replay {
         reader: log.reader().clone(),
@@ -93,17 +98,29 @@ pub(crate) fn recover(
     Ok(Outcome::Ready(Box::new(Recovered { log, disk, store, chat, positions, lost })))
 }
 
+/// The index and the newest record that it knows.
 fn open_store(data: &DataFolder, wish: &Wish, status: &Status) -> anyhow::Result<(Store, Offset)> {
     let path = data.index();
-    let (store, opened) = if wish.rebuild || wish.salvage {
-        Store::rebuild(&path, wish.cache_bytes, "it is rebuilt as asked")
-    } else {
-        Store::open(&path, wish.cache_bytes)
-    }
-    .context("can't open the index")?;
+    let opened = match Store::open(&path, wish.cache_bytes) {
+        Err(error) if wish.rebuild => {
+            Store::rebuild(&path, wish.cache_bytes, &format!("it can't be opened: {error}"))
+        }
+        opened => opened,
+    };
+    let (store, opened) = opened.context("can't open the index")?;
     say_opened(&opened, status);
-    let applied = store.applied().context("can't read the index")?;
-    Ok((store, applied))
+    let known = store.applied().context("can't read the index")?;
+    Ok((store, known))
+}
+
+/// Begins an empty index. Only after the log was opened or salvaged: until then the old one knows
+/// what was acked, and a power cut must not take that knowledge away.
+fn forget(data: &DataFolder, store: Store, wish: &Wish, status: &Status) -> anyhow::Result<Store> {
+    drop(store);
+    let fresh = Store::rebuild(&data.index(), wish.cache_bytes, "it is rebuilt as asked");
+    let (store, opened) = fresh.context("can't make a new index")?;
+    say_opened(&opened, status);
+    Ok(store)
 }
 
 fn say_opened(opened: &Opened, status: &Status) {
@@ -261,7 +278,7 @@ impl Replay {
         let mut end = applied;
         let until = applied.0 + REPLAY_STEP;
         for item in self.reader.iter_from(applied.0 + 1) {
-            match item? {
+            match self.readable(item)? {
                 Item::Record(stored) => {
                     end = Offset(stored.offset);
                     self.positions.note([(stored.offset, stored.position)]);
@@ -289,7 +306,7 @@ impl Replay {
     fn finish(&mut self, chat: &mut Chat, applied: Offset) -> anyhow::Result<u64> {
         let mut count = 0;
         for item in self.reader.iter_from(applied.0 + 1) {
-            match item? {
+            match self.readable(item)? {
                 Item::Record(stored) => {
                     self.positions.note([(stored.offset, stored.position)]);
                     match self.entry(&stored)? {
@@ -304,6 +321,14 @@ impl Replay {
         }
         self.guard.rest()?;
         Ok(count)
+    }
+
+    /// A failed read is not the fault of the record before it: the guard must not count it.
+    fn readable(&mut self, item: Result<Item, log::LogError>) -> anyhow::Result<Item> {
+        if item.is_err() {
+            self.guard.rest()?;
+        }
+        Ok(item?)
     }
 
     /// The record, unless it is quarantined or unreadable for this release.
@@ -341,4 +366,83 @@ impl Replay {
 /// From the system's random source.
 pub(crate) fn random_u64() -> anyhow::Result<u64> {
     getrandom::u64().map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use chat::Entry;
+    use log::SegmentName;
+    use wire::ids::{BoxId, Counter, DeviceId, Epoch, TimeMs, UserId};
+    use wire::record::EpochBegun;
+
+    use super::*;
+
+    fn wish(rebuild: bool, salvage: bool) -> Wish {
+        Wish { config: Config::default(), cache_bytes: 1 << 20, rebuild, salvage }
+    }
+
+    fn recovered(data: &DataFolder, wish: Wish) -> Outcome {
+        recover(data, wish, &Arc::default()).unwrap()
+    }
+
+    fn entry(offset: u64) -> Entry {
+        Entry {
+            offset: Offset(offset),
+            time: TimeMs(1),
+            actor: UserId(0),
+            device: DeviceId(0),
+            counter: Counter(0),
+            body: EpochBegun { box_id: BoxId([1; 16]), epoch: Epoch([offset as u8; 16]) }.into(),
+        }
+    }
+
+    /// Three batches of one record, all in the index, the last one damaged in its body.
+    fn damaged_end(data: &DataFolder) -> PathBuf {
+        let Outcome::Ready(mut ready) = recovered(data, wish(false, false)) else {
+            panic!("a new folder is ready")
+        };
+        let (mut state, mut last) = (State::new(), None);
+        for offset in 1..=3 {
+            let mut batch = ready.log.new_batch();
+            assert!(batch.push(&[crate::records::to_record(&entry(offset))]).unwrap());
+            last = Some(ready.log.append(&batch).unwrap());
+            chat::apply(&mut state, &entry(offset));
+        }
+        let changes = [Change::Meta(state.meta().clone())];
+        ready.store.checkpoint(Offset(3), &changes, |_| None).unwrap();
+        let last = last.unwrap();
+        let name: SegmentName = ready.log.reader().segment_names()[0];
+        let path = data.log().join(name.file());
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        let body = u64::from(last.byte as u32) + 96 + 64;
+        file.write_all_at(&[0xaa; 8], body).unwrap();
+        file.sync_all().unwrap();
+        path
+    }
+
+    #[test]
+    fn an_end_that_the_index_knows_is_never_taken_for_torn_also_when_the_index_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path()).unwrap();
+        damaged_end(&data);
+        for rebuild in [false, true, true] {
+            let outcome = recovered(&data, wish(rebuild, false));
+            assert!(matches!(outcome, Outcome::Rescue(case) if case.salvageable), "{rebuild}");
+        }
+    }
+
+    #[test]
+    fn salvage_overwrites_nothing_and_gives_no_offset_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path()).unwrap();
+        let segment = damaged_end(&data);
+        let before = std::fs::read(&segment).unwrap();
+        let Outcome::Ready(ready) = recovered(&data, wish(false, true)) else { panic!("salvaged") };
+        assert!(std::fs::read(&segment).unwrap() == before);
+        assert_eq!(ready.log.next_offset(), 4);
+        assert_eq!(ready.store.applied().unwrap(), Offset(0), "rebuilt from the log");
+        assert!(ready.lost);
+    }
 }

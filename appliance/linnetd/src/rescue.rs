@@ -14,7 +14,6 @@ use anyhow::Context as _;
 use chat::State;
 use files::{ExportHeader, Files};
 use log::{LogReader, RealDisk};
-use update::control::{Health, LedHint, sentence};
 use web::{
     Account, Answer, Backup, Caller, Core, CoreError, Credentials, DeviceEntry, Facts, HealthItem,
     HealthReport, StaticFile,
@@ -23,13 +22,12 @@ use wire::ids::{DeviceId, ProvisionId, TokenHash, UserId};
 use wire::server::Role;
 
 use crate::args::Args;
-use crate::control::{Control, Notice};
 use crate::core::now;
 use crate::data::make_folder;
 use crate::limits::{RESCUE_DEVICES_MAX, STACK_BYTES};
-use crate::listen;
 use crate::recover::random_u64;
-use crate::run::{CLOCK_FLOOR, End, spawn};
+use crate::report::Reporter;
+use crate::run::{CLOCK_FLOOR, End};
 use crate::web_core::stream_backup;
 
 /// Time for the last answer to reach the owner's browser.
@@ -55,21 +53,16 @@ impl Case {
 pub(crate) fn serve(
     args: &Args,
     listeners: web::Listeners,
-    control: Option<Control>,
+    network: web::Network,
     case: Case,
+    reporter: &Reporter,
     (ends, end): (Sender<End>, &Receiver<End>),
 ) -> anyhow::Result<End> {
     tracing::error!("rescue: {}", case.reason);
     let reason = case.reason.clone();
-    let welcome = control.as_ref().map(|control| &control.welcome);
-    let network = listen::network(
-        args,
-        welcome.map(|welcome| welcome.host_name.as_str()),
-        welcome.map(|welcome| &welcome.network),
-    );
     let site = page(&reason);
     let box_id = case.state.meta().box_id;
-    let core = Arc::new(RescueCore::new(case, ends.clone())?);
+    let core = Arc::new(RescueCore::new(case, ends)?);
     let config = |listeners, data| web::Config {
         listeners,
         data,
@@ -86,14 +79,12 @@ pub(crate) fn serve(
     };
     let web = web::start(config(listeners, keys_folder(args)?))?;
     tracing::info!(https = %web.addresses().https, "the rescue page is served");
-    if let Some(control) = control {
-        tell_init(control, reason, ends)?;
-    }
+    reporter.rescue(reason, web);
     let end = end.recv().context("nobody is left who could end the process")?;
     if end == End::Salvage {
         std::thread::sleep(ANSWER_TIME);
     }
-    drop(web);
+    reporter.end_web();
     Ok(end)
 }
 
@@ -112,23 +103,6 @@ fn is_writable(folder: &Path) -> bool {
     let probe = folder.join("write-probe");
     let written = make_folder(folder).is_ok() && std::fs::write(&probe, b"").is_ok();
     written && std::fs::remove_file(&probe).is_ok()
-}
-
-fn tell_init(control: Control, reason: String, ends: Sender<End>) -> anyhow::Result<()> {
-    let mut progress = 0;
-    let examine = move || {
-        // Waiting for the owner is all there is to do: that is progress, not being stuck.
-        progress += 1;
-        let detail = sentence(&reason);
-        let health = Health { ok: false, detail, nonce: None, progress, claimed: true };
-        (health, LedHint::Nothing)
-    };
-    let notice = move |notice| {
-        if matches!(notice, Notice::Shutdown) {
-            let _ = ends.send(End::Asked);
-        }
-    };
-    control.start(&|name, work| spawn(name, work).map(drop), examine, notice)
 }
 
 /// The page and what belongs to it, made once: they live as long as the process.

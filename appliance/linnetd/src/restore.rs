@@ -1,9 +1,9 @@
 //! The one-off jobs: a new data folder from a backup, and going on without what a damaged log lost.
 //! Both begin a new incarnation, so that clients drop their copies and keep their outboxes.
 
-use std::fs::File;
-use std::io::BufReader;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -16,7 +16,7 @@ use wire::record::EpochBegun;
 use crate::budget::Budget;
 use crate::claim::random;
 use crate::core::now;
-use crate::data::DataFolder;
+use crate::data::{DataFolder, make_folder};
 use crate::health::Status;
 use crate::records::to_record;
 use crate::recover::{self, Outcome, Wish, random_u64};
@@ -29,7 +29,8 @@ pub(crate) fn run(root: &Path, backup: &Path) -> anyhow::Result<()> {
     if !data.is_fresh()? {
         bail!("{} is not empty: restore into a new folder", root.display());
     }
-    let disk = RealDisk::open(&data.log()).context("can't open the log's folder")?;
+    let beside = fresh_folder(root)?;
+    let disk = RealDisk::open(&beside).context("can't open the log's folder")?;
     let outcome = Log::open(disk.clone(), Options::new(random_u64()?), OpenFrom::default());
     let OpenOutcome::Ready(opened) = outcome.context("can't make a log")? else {
         bail!("the new log is damaged already: use another card");
@@ -42,9 +43,30 @@ pub(crate) fn run(root: &Path, backup: &Path) -> anyhow::Result<()> {
         }
     }
     writer.begin_epoch(summary.header.box_id)?;
+    drop(writer);
+    put_in_place(root, &beside, &data.log())?;
     let (records, damaged) = (summary.records, summary.damaged);
     tracing::info!(records, damaged, "the backup is restored; clients sign in as before");
     Ok(())
+}
+
+/// The log is filled beside its place: a restore that was cut short must not look like a box that
+/// lost half of its messages.
+fn fresh_folder(root: &Path) -> anyhow::Result<PathBuf> {
+    let beside = root.join("log.restoring");
+    match fs::remove_dir_all(&beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("can't remove {}", beside.display()));
+        }
+        _ => make_folder(&beside)?,
+    }
+    Ok(beside)
+}
+
+/// The empty folder gives way in one step.
+fn put_in_place(root: &Path, beside: &Path, log: &Path) -> anyhow::Result<()> {
+    let placed = fs::rename(beside, log).and_then(|()| File::open(root)?.sync_all());
+    placed.with_context(|| format!("can't move the restored log to {}", log.display()))
 }
 
 /// Goes on without what the tail segment lost.

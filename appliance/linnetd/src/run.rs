@@ -10,8 +10,8 @@
 //! | files | requests | core by mailbox, web by a bounded channel |
 //! | web | its sockets | core and files (answers are awaited) |
 
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, bail};
@@ -19,15 +19,14 @@ use chat::limits::Shares;
 use chat::{ApiCall, ApiReply, Config};
 use files::Files;
 use ring::{RingConfig, RingHandle, Rings};
-use update::control::{Health, LedHint};
-use web::Web;
-use wire::ids::{BoxId, Epoch, Offset, TimeMs};
+use web::{Network, Web};
+use wire::ids::{BoxId, Epoch, Offset, ProvisionId, TimeMs};
 use wire::server::{Closing, Reason};
 
 use crate::args::Args;
 use crate::budget::Budget;
 use crate::claim::{ClaimKeeper, random};
-use crate::control::{Control, Notice};
+use crate::control::Control;
 use crate::core::{Core, Ports, now};
 use crate::data::DataFolder;
 use crate::disk::DiskThread;
@@ -37,6 +36,7 @@ use crate::index::IndexThread;
 use crate::limits::{DISK_QUEUE, KEPT_BACK_BYTES, STACK_BYTES};
 use crate::link::{Link, link};
 use crate::recover::{self, Outcome, Recovered, Wish};
+use crate::report::{Init, Reporter};
 use crate::web_core::WebCore;
 use crate::{listen, memory, probe, rescue, restore, site};
 
@@ -60,69 +60,70 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let budget = Budget::of_this_machine();
     let listeners = listen::bind(args)?;
     let control = args.control.as_deref().map(Control::connect).transpose()?;
+    let init = control
+        .as_ref()
+        .map(|control| Init { welcome: control.welcome.clone(), sender: control.sender() });
     let (ends, end) = channel();
     watch_signals(ends.clone())?;
-    let told = control.as_ref().and_then(|control| control.welcome.rescue.clone());
+    let status = Arc::new(Status::default());
+    let reporter = Reporter::start(args, control, &status, ends.clone())?;
+    let told = init.as_ref().and_then(|init| init.welcome.rescue.clone());
+    let rescue = |case, listeners| {
+        let network = network(args, init.as_ref());
+        rescue::serve(args, listeners, network, case, &reporter, (ends.clone(), &end))
+    };
     if let Some(reason) = args.rescue.clone().or(told) {
-        let case = rescue::Case::without_data(reason);
-        return rescue::serve(args, listeners, control, case, (ends, &end)).map(drop);
+        return rescue(rescue::Case::without_data(reason), listeners).map(drop);
     }
     let data = DataFolder::open(&args.data)?;
-    let status = Arc::new(Status::default());
     let recovered = match recover::recover(&data, wish(args, &budget), &status)? {
         Outcome::Ready(recovered) => *recovered,
         Outcome::Rescue(case) => {
-            let end = rescue::serve(args, listeners, control, *case, (ends, &end))?;
+            let end = rescue(*case, listeners)?;
             drop(data);
             return after_rescue(args, end);
         }
     };
     let lost = recovered.lost;
     let used = recovered.chat.state().meta().provisions.clone();
-    if let Some(control) = &control {
-        ClaimKeeper::remind(&control.welcome.claim, &used, &control.sender());
-    }
     let engine = Engine::start(args, &budget, recovered, data.log(), &status)?;
     let (box_id, claimed) = engine.begin(lost)?;
-    let claim = Arc::new(match &control {
-        _ if claimed => ClaimKeeper::nothing(),
-        Some(control) => ClaimKeeper::offered(&control.welcome.claim, control.sender())?,
-        None => ClaimKeeper::own(&data)?,
-    });
-    let welcome = control.as_ref().map(|control| &control.welcome);
-    let network = listen::network(
-        args,
-        welcome.map(|welcome| welcome.host_name.as_str()),
-        welcome.map(|welcome| &welcome.network),
-    );
-    let rings = engine.rings.handle();
-    let web = web::start(web::Config {
-        listeners,
-        data: data.root().to_owned(),
-        version: env!("CARGO_PKG_VERSION"),
-        box_id,
-        network,
-        clock: Arc::new(now),
-        clock_floor: CLOCK_FLOOR,
-        core: Arc::new(WebCore {
-            link: engine.link.clone(),
-            files: engine.files.clone(),
-            status: status.clone(),
-            claim: claim.clone(),
-        }),
-        adopt: Arc::new(move |handover| adopt(&rings, handover)),
-        claim: claim.offer(),
-        site: site::FILES,
-    })?;
+    let claim = Arc::new(claim_keeper(&data, init.as_ref(), claimed, &used)?);
+    let network = network(args, init.as_ref());
+    let web = engine.open_doors(listeners, &data, box_id, network, &status, &claim)?;
     say_where(args, &web, &claim);
-    let web = Arc::new(Mutex::new(Some(web)));
-    report_health(args, control, &engine, &status, &web, ends)?;
+    let nonce = init.as_ref().and_then(|init| init.welcome.boot_nonce.clone());
+    let examiner = probe::Examiner::new(engine.link.clone(), status, nonce);
+    reporter.serving(examiner, web);
     let _: End = end.recv().context("nobody is left who could end the process")?;
     tracing::info!("ending: finishing what was taken");
     // It holds queues of the others, so it goes first.
-    drop(take(&web));
+    reporter.end_web();
     engine.stop();
     Ok(())
+}
+
+fn network(args: &Args, init: Option<&Init>) -> Network {
+    let welcome = init.map(|init| &init.welcome);
+    let host_name = welcome.map(|welcome| welcome.host_name.as_str());
+    listen::network(args, host_name, welcome.map(|welcome| &welcome.network))
+}
+
+fn claim_keeper(
+    data: &DataFolder,
+    init: Option<&Init>,
+    claimed: bool,
+    used: &[ProvisionId],
+) -> anyhow::Result<ClaimKeeper> {
+    match init {
+        Some(Init { welcome, sender }) if claimed => {
+            ClaimKeeper::remind(&welcome.claim, used, sender);
+            Ok(ClaimKeeper::nothing())
+        }
+        Some(Init { welcome, sender }) => ClaimKeeper::offered(&welcome.claim, sender.clone()),
+        None if claimed => Ok(ClaimKeeper::nothing()),
+        None => ClaimKeeper::own(data),
+    }
 }
 
 /// Salvage happens in place; then the program starts anew, under the same process id.
@@ -216,6 +217,38 @@ impl Engine {
         Ok((box_id, facts.claimed))
     }
 
+    /// Starts the web server: from now on people can connect.
+    fn open_doors(
+        &self,
+        listeners: web::Listeners,
+        data: &DataFolder,
+        box_id: BoxId,
+        network: Network,
+        status: &Arc<Status>,
+        claim: &Arc<ClaimKeeper>,
+    ) -> anyhow::Result<Web> {
+        let rings = self.rings.handle();
+        let core = WebCore {
+            link: self.link.clone(),
+            files: self.files.clone(),
+            status: status.clone(),
+            claim: claim.clone(),
+        };
+        Ok(web::start(web::Config {
+            listeners,
+            data: data.root().to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            box_id,
+            network,
+            clock: Arc::new(now),
+            clock_floor: CLOCK_FLOOR,
+            core: Arc::new(core),
+            adopt: Arc::new(move |handover| adopt(&rings, handover)),
+            claim: claim.offer(),
+            site: site::FILES,
+        })?)
+    }
+
     fn ask(&self, call: ApiCall) -> anyhow::Result<ApiReply> {
         let answer = self.link.call(call).context("the core takes no calls")?;
         let reply = answer.blocking_recv().context("the core ended")?;
@@ -268,13 +301,6 @@ fn adopt(rings: &RingHandle, handover: web::Handover) -> bool {
     rings.adopt(ring::Handover { stream, tls, plaintext, protocol, peer, permit }).is_ok()
 }
 
-/// The web server until the end begins.
-type SharedWeb = Arc<Mutex<Option<Web>>>;
-
-fn take(web: &SharedWeb) -> Option<Web> {
-    web.lock().expect("no holder of this lock panics").take()
-}
-
 fn say_where(args: &Args, web: &Web, claim: &ClaimKeeper) {
     let addresses = web.addresses();
     tracing::info!(
@@ -289,43 +315,6 @@ fn say_where(args: &Args, web: &Web, claim: &ClaimKeeper) {
         // For a person at the terminal, so on stdout and without decoration.
         println!("Claim this box: {link}");
     }
-}
-
-/// Looks through the health device now and then, and tells init what it saw.
-fn report_health(
-    args: &Args,
-    control: Option<Control>,
-    engine: &Engine,
-    status: &Arc<Status>,
-    web: &SharedWeb,
-    ends: Sender<End>,
-) -> anyhow::Result<()> {
-    let nonce = control.as_ref().and_then(|control| control.welcome.boot_nonce.clone());
-    let mut examiner = probe::Examiner::new(engine.link.clone(), status.clone(), nonce);
-    let Some(control) = control else {
-        spawn("health", move || {
-            loop {
-                // The status keeps what it saw.
-                let _ = examiner.examine();
-                std::thread::sleep(crate::limits::HEALTH_INTERVAL);
-            }
-        })?;
-        return Ok(());
-    };
-    let (args, web) = (args.clone(), web.clone());
-    let host_name = control.welcome.host_name.clone();
-    let examine = move || -> (Health, LedHint) { examiner.report() };
-    let notice = move |notice| match notice {
-        Notice::Network(network) => {
-            let network = listen::network(&args, Some(&host_name), Some(&network));
-            if let Some(web) = &*web.lock().expect("no holder of this lock panics") {
-                web.set_network(network);
-            }
-        }
-        // The receiver is gone only when the process ends already.
-        Notice::Shutdown => drop(ends.send(End::Asked)),
-    };
-    control.start(&|name, work| spawn(name, work).map(drop), examine, notice)
 }
 
 /// A thread with a name and a small stack.

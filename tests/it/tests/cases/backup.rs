@@ -47,6 +47,30 @@ fn a_backup_restores_everything_into_a_new_epoch() {
 }
 
 #[test]
+fn a_restore_that_was_cut_short_is_no_box_and_can_be_done_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Linnetd::start(&folder.path().join("old"));
+    let ann = server.claim("ann");
+    let file = folder.path().join("box.linnet-backup");
+    std::fs::write(&file, download(&server, &ann).body).unwrap();
+    // What a cut in the middle leaves: part of the log, beside its place.
+    let new = folder.path().join("new");
+    let half = new.join("log.restoring");
+    std::fs::create_dir_all(&half).unwrap();
+    for entry in std::fs::read_dir(folder.path().join("old/log")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), half.join(entry.file_name())).unwrap();
+    }
+    let arguments = ["--data", new.to_str().unwrap(), "--restore", file.to_str().unwrap()];
+    let (status, output) = run(&arguments);
+    assert!(status.success(), "{output}");
+    assert!(!half.exists());
+    let restored = Linnetd::start(&new);
+    let facts = restored.request("GET", "/api/facts", &[], None).json();
+    assert_eq!(facts["claimed"], true, "{facts}");
+}
+
+#[test]
 fn a_broken_backup_is_refused_and_leaves_no_data_behind() {
     let folder = tempfile::tempdir().unwrap();
     let server = Linnetd::start(&folder.path().join("old"));
