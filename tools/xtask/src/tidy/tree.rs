@@ -27,7 +27,7 @@ const FILE_LINES_MAX: usize = 600;
 const LINE_COLUMNS_MAX: usize = 100;
 /// A sentence of the message catalogue stays on one line, so that translations can be compared.
 const CATALOGUE: &str = "/i18n/";
-const CODE: &[&str] = &["rs", "ts", "svelte", "tsx", "css", "py"];
+const CODE: &[&str] = &["rs", "ts", "tsx", "css", "py"];
 
 /// Files that git tracks or would track, relative to the root, that exist.
 pub(super) fn tracked_files(root: &Path) -> Result<Vec<String>> {
