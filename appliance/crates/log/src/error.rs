@@ -1,13 +1,14 @@
 //! Errors of the log. Messages say what to do, because they reach the owner's health page.
 
 use crate::disk::DiskError;
+use crate::limits::QUARANTINE_MAX;
 use crate::record::{DamagedRange, Position};
 
 /// Why a call on the log failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    /// Nothing was written. Refuse new messages, let the owner delete, then prepare a spare.
-    #[error("the card is full: delete files or messages, or use a larger card")]
+    /// Nothing was written. Refuse new messages until a spare could be prepared.
+    #[error("the card is full: make a backup and restore it to a larger card")]
     Full,
     /// Nothing was written. The card has space; the next segment is still being prepared.
     #[error("no spare segment is ready yet: try again shortly")]
@@ -36,6 +37,10 @@ pub enum LogError {
     BatchTooLong { bytes: usize, max: usize },
     #[error("log options: {0}")]
     Options(&'static str),
+    #[error("{QUARANTINE_MAX} records crash the replay: install another release")]
+    QuarantineFull,
+    #[error("salvage met new damage, the card fails: restore a backup to another card")]
+    SalvageFailed,
     #[error(transparent)]
     Disk(#[from] DiskError),
 }

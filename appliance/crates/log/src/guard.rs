@@ -165,7 +165,7 @@ impl<D: Disk> ReplayGuard<D> {
 
     fn quarantine(&mut self, offset: u64) -> Result<(), LogError> {
         if self.quarantined.len() == QUARANTINE_MAX {
-            return Err(LogError::Options("too many records crash replay: update or roll back"));
+            return Err(LogError::QuarantineFull);
         }
         let at = self.quarantined.partition_point(|&other| other < offset);
         self.quarantined.insert(at, offset);

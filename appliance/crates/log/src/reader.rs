@@ -316,7 +316,8 @@ impl<D: Disk> Iterator for LogIter<D> {
     }
 }
 
-fn start_of(name: SegmentName, end_offset: Option<u64>) -> Start {
+/// A walk over a whole segment, whatever came before it.
+pub(crate) fn start_of(name: SegmentName, end_offset: Option<u64>) -> Start {
     Start {
         identity: Identity { log_id: name.log_id, segment: name.id },
         at: 0,

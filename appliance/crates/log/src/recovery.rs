@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, DiskError, ReadFrom};
 use crate::error::LogError;
-use crate::format::{GENESIS, Hash, Identity};
+use crate::format::{GENESIS, Hash};
 use crate::limits::{SCAN_WINDOW_BYTES, SECTOR_BYTES};
 use crate::names::{FileKind, SegmentName};
 use crate::options::{OpenFrom, Options};
-use crate::reader::LogReader;
+use crate::reader::{LogReader, start_of};
 use crate::rescue::Rescue;
 use crate::scan::{Care, Findings, Tail, TailDropped, TailVerdict, scan_sealed, scan_tail};
 use crate::shelf::{Shelf, TakeError};
@@ -288,13 +288,7 @@ impl<D: Disk> Scan<D> {
         let file = Arc::new(self.disk.open(&name.file())?);
         self.read_device &= self.read_from == ReadFrom::Cache || self.disk.reads_device(&file);
         let source = DiskSource::new(&self.disk, file, self.read_from, SCAN_WINDOW_BYTES)?;
-        let start = Start {
-            identity: Identity { log_id: name.log_id, segment: name.id },
-            at: 0,
-            next_offset: name.first_offset,
-            previous: self.expected,
-            end_offset,
-        };
+        let start = Start { previous: self.expected, ..start_of(name, end_offset) };
         Ok(Walker::new(source, start))
     }
 

@@ -59,9 +59,7 @@ impl<D: Disk> Rescue<D> {
         let outcome = Log::open(disk, options, from)?;
         match outcome {
             OpenOutcome::Ready(opened) => Ok(opened),
-            OpenOutcome::Rescue(_) => Err(LogError::Options(
-                "salvage met new damage: the card fails; restore a backup to another card",
-            )),
+            OpenOutcome::Rescue(_) => Err(LogError::SalvageFailed),
         }
     }
 }
