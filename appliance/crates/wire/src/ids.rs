@@ -94,7 +94,7 @@ macro_rules! bytes {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 if serializer.is_human_readable() {
-                    serializer.collect_str(&HexText(&self.0))
+                    serializer.collect_str(self)
                 } else {
                     self.0.serialize(serializer)
                 }
@@ -183,14 +183,6 @@ bytes!(
 impl fmt::Debug for DeviceToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DeviceToken(secret)")
-    }
-}
-
-struct HexText<'a>(&'a [u8]);
-
-impl fmt::Display for HexText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
