@@ -82,7 +82,7 @@ impl Status {
     fn card_space(&self) -> Line {
         let megabytes = self.free_bytes.load(Ordering::Relaxed) / 1_000_000;
         let text = if self.card_full.load(Ordering::Relaxed) {
-            "The card is full: new messages are refused. Delete something or use a larger card."
+            "The card is full: new messages are refused. Restore a backup to a larger card."
                 .to_owned()
         } else {
             format!("{megabytes} MB are free on the card.")

@@ -219,7 +219,7 @@ pub enum ApiError {
     #[error("the box is busy: try again in a second")]
     Busy,
     /// The card is full.
-    #[error("the card is full: delete files or messages, or use a larger card")]
+    #[error("the card is full: make a backup and restore it to a larger card")]
     CardFull,
     /// The probe's message did not come back as it was posted.
     #[error("the health message did not come back")]

@@ -324,7 +324,7 @@ const fn sentence(reason: Reason) -> &'static str {
         Reason::Gap => "a command number was skipped: send the expected one first",
         Reason::Conflict => "this command number was used with other content: register anew",
         Reason::Busy => "too much at once: try again shortly",
-        Reason::CardFull => "the card is full: delete something or use a larger card",
+        Reason::CardFull => "the card is full: the owner moves the box to a larger one",
         Reason::CardFailed => "the card failed: the box restarts its storage",
         Reason::ShuttingDown => "the box is restarting: connect again",
         Reason::Malformed | Reason::UnknownKind | Reason::TooLong => "this was not understood",

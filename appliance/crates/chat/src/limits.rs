@@ -83,7 +83,7 @@ pub const CLOCK_STEP_MS_MAX: u64 = 10 * 60 * 1_000;
 /// What a passing refusal tells the client to wait.
 pub const RETRY_MS: u32 = 500;
 
-/// What a refusal for a full card tells the client to wait: somebody has to delete something.
+/// What a refusal for a full card tells the client to wait: somebody has to make room.
 pub const CARD_FULL_RETRY_MS: u32 = 30_000;
 
 /// Longest record of a command that the log must still take: text, header and batch overhead.

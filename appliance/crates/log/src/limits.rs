@@ -28,7 +28,7 @@ pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Spares that the index thread keeps ready, so that one slow preparation never stalls the writer.
 pub const SPARES_WANTED: usize = 2;
 
-/// Pre-written segments kept back for a full card: enough for the records of many deletes.
+/// Pre-written segments kept back for a full card: enough for many sign-ins.
 pub const RESERVE_SEGMENTS: usize = 1;
 
 /// Zeros written per step while a spare is prepared: short enough that the writer's own fdatasync

@@ -159,7 +159,7 @@ pub enum CoreError {
     #[error("{0}")]
     OverLimit(String),
     /// The card is full.
-    #[error("the card is full; delete something first")]
+    #[error("the card is full; make a backup and restore it to a larger card")]
     CardFull,
     /// Too much at once.
     #[error("the box is busy; try again in a moment")]

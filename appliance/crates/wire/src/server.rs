@@ -105,7 +105,7 @@ pub enum Reason {
     Conflict,
     /// Too much at once; try again after `retry_after_ms`.
     Busy,
-    /// The card is full; deleting still works.
+    /// The card is full; signing in and reading still work.
     CardFull,
     /// The card failed; the box restarts its storage.
     CardFailed,
