@@ -79,11 +79,14 @@ fn put(card: &File, extent: Extent, bytes: &[u8]) -> Result<()> {
 /// A card file of `card_mib` MiB that starts with the image, as flashing a larger card gives.
 pub fn flash_to_file(image: &Path, card: &Path, card_mib: u64) -> Result<()> {
     let half_written = card.with_extension("part");
-    copy_sparse(image, &half_written)
+    let result = copy_sparse(image, &half_written)
         .and_then(|file| Ok(file.set_len(card_mib * MIB)?))
-        .with_context(|| format!("writing {}", half_written.display()))?;
-    fs::rename(&half_written, card)?;
-    Ok(())
+        .and_then(|()| Ok(fs::rename(&half_written, card)?))
+        .with_context(|| format!("writing {}", card.display()));
+    if result.is_err() {
+        fs::remove_file(&half_written).ok();
+    }
+    result
 }
 
 fn copy_sparse(from: &Path, to: &Path) -> Result<File> {
@@ -157,6 +160,16 @@ mod tests {
         let mut area = vec![1; usize::try_from(layout.slot_area.bytes).unwrap()];
         card.read_exact_at(&mut area, layout.slot_area.start).unwrap();
         assert!(area.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_card_file_that_cannot_be_written_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (image, card) = (folder.path().join("a.img"), folder.path().join("card.img"));
+        fs::write(&image, [1; 4096]).unwrap();
+        fs::create_dir(&card).unwrap();
+        assert!(flash_to_file(&image, &card, 1).is_err());
+        assert!(!card.with_extension("part").exists());
     }
 
     #[test]

@@ -13,6 +13,10 @@ use crate::initramfs;
 use crate::manifest::Manifest;
 use crate::root::Taken;
 
+/// Debian's security updates come weekly; older parts than this deserve a word.
+const DAYS_UNTIL_HINT: u64 = 30;
+const SECONDS_A_DAY: u64 = 24 * 60 * 60;
+
 /// Unpacked packages, ready to be put together.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Debian {
@@ -37,37 +41,52 @@ pub fn codename() -> Result<String> {
         .context("/etc/os-release names no release; this needs Debian or Ubuntu")
 }
 
+/// Which of Debian's packages are wanted, and where they are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub manifest: &'a Manifest,
+    /// Series of the kernel, one of the manifest's table.
+    pub kernel: &'a str,
+    pub cache: &'a Path,
+}
+
 impl Debian {
     /// What an earlier [`Self::fetch`] unpacked, or a new one when the manifest's list has changed
-    /// since. `progress` gets one line per step.
-    pub fn cached(manifest: &Manifest, cache: &Path, progress: &dyn Fn(&str)) -> Result<Self> {
-        let file = cache.join("debian-parts.toml");
-        let wanted = format!("{} {:?}", codename()?, manifest.emulator);
+    /// since or when `newest` asks for it. `progress` gets one line per step.
+    pub fn cached(wanted: Wanted<'_>, newest: bool, progress: &dyn Fn(&str)) -> Result<Self> {
+        let file = wanted.cache.join(format!("debian-parts-{}.toml", wanted.kernel));
+        let list = format!("{} {:?}", codename()?, wanted.manifest.emulator);
         let kept = fs::read_to_string(&file).ok();
         let kept = kept.and_then(|text| toml::from_str::<Kept>(&text).ok());
         if let Some(kept) = kept
-            && kept.wanted == wanted
+            && !newest
+            && kept.wanted == list
             && kept.debian.folders().all(Path::is_dir)
         {
+            if let Some(days) = age_days(&file).filter(|days| *days > DAYS_UNTIL_HINT) {
+                progress(&format!("{days} days old; --fresh-parts looks for newer packages"));
+            }
             return Ok(kept.debian);
         }
-        let debian = Self::fetch(manifest, cache, progress)?;
-        let kept = Kept { wanted, debian };
+        let debian = Self::fetch(wanted, progress)?;
+        let kept = Kept { wanted: list, debian };
         fs::write(&file, toml::to_string(&kept)?)?;
         Ok(kept.debian)
     }
 
     /// Downloads and unpacks the newest version of what the manifest names.
-    pub fn fetch(manifest: &Manifest, cache: &Path, progress: &dyn Fn(&str)) -> Result<Self> {
+    pub fn fetch(wanted: Wanted<'_>, progress: &dyn Fn(&str)) -> Result<Self> {
+        let emulator = &wanted.manifest.emulator;
         let archives = machine_sources(Path::new("/etc/apt"))?;
         let codename = codename()?;
         let want =
             Suites { codename: &codename, components: "main non-free-firmware", backports: false };
-        let apt = Apt::create(&cache.join("apt-arm64"), Scope::Arm64, &derive(&archives, want)?)?;
+        let folder = wanted.cache.join("apt-arm64");
+        let apt = Apt::create(&folder, Scope::Arm64, &derive(&archives, want)?)?;
         progress("reading the lists of Debian's arm64 packages");
         apt.update()?;
-        let emulator = &manifest.emulator;
-        let kernel_name = kernel_name(&apt, &emulator.kernel_package)?;
+        let meta = emulator.meta_package(wanted.kernel)?;
+        let kernel_name = kernel_name(&apt.depends(meta)?, wanted.kernel, meta)?;
         progress(&format!("kernel {kernel_name}"));
         let kernel = apt.unpacked(&kernel_name)?;
         let firmware = apt.unpacked(&emulator.firmware_package)?;
@@ -112,9 +131,27 @@ impl Debian {
     }
 }
 
-/// The package behind the meta package.
-fn kernel_name(apt: &Apt, meta: &str) -> Result<String> {
-    let depends = apt.depends(meta)?;
-    let name = depends.into_iter().find(|name| name.starts_with("linux-image-"));
-    name.with_context(|| format!("{meta} names no kernel"))
+/// The package behind the meta package. Another release's meta package may lead to another series.
+fn kernel_name(depends: &[String], series: &str, meta: &str) -> Result<String> {
+    let wanted = format!("linux-image-{series}.");
+    let name = depends.iter().find(|name| name.starts_with(&wanted)).cloned();
+    name.with_context(|| format!("{meta} of this machine's release names no {series} kernel"))
+}
+
+fn age_days(file: &Path) -> Option<u64> {
+    let age = fs::metadata(file).ok()?.modified().ok()?.elapsed().ok()?;
+    Some(age.as_secs() / SECONDS_A_DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_behind_a_meta_package_is_taken_only_from_the_wanted_series() {
+        let depends = ["linux-base".to_owned(), "linux-image-6.1.0-44-arm64".to_owned()];
+        let name = |series| kernel_name(&depends, series, "linux-image-arm64");
+        assert_eq!(name("6.1").unwrap(), "linux-image-6.1.0-44-arm64");
+        assert!(name("6.12").unwrap_err().to_string().contains("no 6.12 kernel"));
+    }
 }

@@ -1,7 +1,7 @@
 //! The emulator's initramfs: one static program, the kernel modules and their order, as a cpio
 //! archive ("newc", Documentation/driver-api/early-userspace/buffer-format.rst), zstd-compressed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{BufReader, Cursor};
 use std::path::{Path, PathBuf};
@@ -44,9 +44,12 @@ struct Module {
 /// The wanted modules in order, each after what it depends on, each once.
 fn collect(folder: &Path, wanted: &[String]) -> Result<Vec<Module>> {
     let paths = index(folder)?;
+    let built_in = built_in(folder);
     let mut loaded = Vec::new();
     for name in wanted {
-        add(&mut loaded, &paths, name, 0)?;
+        if !built_in.contains(&normal(name)) {
+            add(&mut loaded, &paths, name, 0)?;
+        }
     }
     Ok(loaded)
 }
@@ -95,6 +98,13 @@ fn index(folder: &Path) -> Result<HashMap<String, PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// What this kernel carries in itself; another series has it as a module.
+fn built_in(folder: &Path) -> HashSet<String> {
+    let list = fs::read_to_string(folder.join("modules.builtin")).unwrap_or_default();
+    let names = list.lines().filter_map(|path| path.rsplit('/').next()?.strip_suffix(".ko"));
+    names.map(normal).collect()
 }
 
 fn read_module(path: &Path) -> Result<Vec<u8>> {
@@ -184,6 +194,14 @@ mod tests {
         let folder = modules(&[("virtio-rng", "")]);
         assert_eq!(order(&folder, &["virtio_rng"]).unwrap(), ["virtio_rng.ko"]);
         assert!(order(&folder, &["dwc2"]).unwrap_err().to_string().contains("dwc2"));
+    }
+
+    #[test]
+    fn what_the_kernel_has_built_in_is_not_looked_for() {
+        let folder = modules(&[("virtio_blk", "")]);
+        let list = "kernel/drivers/virtio/virtio-pci.ko\nkernel/fs/x.ko\n";
+        fs::write(folder.path().join("modules.builtin"), list).unwrap();
+        assert_eq!(order(&folder, &["virtio_pci", "virtio_blk"]).unwrap(), ["virtio_blk.ko"]);
     }
 
     #[test]

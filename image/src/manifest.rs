@@ -70,7 +70,10 @@ pub struct Root {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Emulator {
-    pub kernel_package: String,
+    /// The series on the card unless another one is asked for.
+    pub kernel: String,
+    /// Meta package by series.
+    pub kernels: BTreeMap<String, String>,
     pub cmdline: String,
     pub firmware_package: String,
     pub firmware_folder: String,
@@ -98,6 +101,17 @@ impl Manifest {
     }
 }
 
+impl Emulator {
+    /// The package that leads to the newest kernel of a series.
+    pub fn meta_package(&self, series: &str) -> Result<&str> {
+        let found = self.kernels.get(series).map(String::as_str);
+        found.with_context(|| {
+            let known: Vec<&str> = self.kernels.keys().map(String::as_str).collect();
+            format!("image.toml has no kernel {series}; it has {}", known.join(", "))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +122,12 @@ mod tests {
         for name in &manifest.boot.optional {
             assert!(manifest.boot.files.contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn the_cards_kernel_is_one_of_the_table() {
+        let emulator = Manifest::load().unwrap().emulator;
+        assert!(emulator.kernels.contains_key(&emulator.kernel));
     }
 
     #[test]

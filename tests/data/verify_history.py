@@ -22,14 +22,8 @@ ANSWER_SECONDS = 30
 class Session:
     """One signed-in connection that asks and waits for the answer to each question."""
 
-    def __init__(self, url, token, ca_file):
-        self.socket = connect(
-            url,
-            ssl=tls_context(ca_file),
-            subprotocols=["linnet.json"],
-            max_size=1 << 20,
-            open_timeout=ANSWER_SECONDS,
-        )
+    def __init__(self, socket, token):
+        self.socket = socket
         self.requests = 0
         self.rooms = set()
         self.expect("greeting")
@@ -65,6 +59,17 @@ class Session:
             before = page["before"]
             if before is None:
                 return [message for page in reversed(pages) for message in page], damaged
+
+
+def connected(url, ca_file):
+    """A WebSocket to the box, to be used in a `with` statement."""
+    return connect(
+        url,
+        ssl=tls_context(ca_file),
+        subprotocols=["linnet.json"],
+        max_size=1 << 20,
+        open_timeout=ANSWER_SECONDS,
+    )
 
 
 def tls_context(ca_file):
@@ -116,13 +121,13 @@ def main():
         raise SystemExit("the list of acknowledged messages is empty: nothing would be proven")
     history, damaged, read = [], 0, set()
     for token in pathlib.Path(arguments.tokens).read_text(encoding="utf-8").split():
-        session = Session(arguments.url, token, arguments.ca)
-        for room in sorted(session.rooms - read):
-            messages, bad = session.history(room)
-            history += messages
-            damaged += bad
-            read.add(room)
-        session.socket.close()
+        with connected(arguments.url, arguments.ca) as socket:
+            session = Session(socket, token)
+            for room in sorted(session.rooms - read):
+                messages, bad = session.history(room)
+                history += messages
+                damaged += bad
+                read.add(room)
     verdict = compare(acked, history)
     verdict["lost"] += damaged
     print(json.dumps({"acked": len(acked), "seen": len(history), **verdict}))

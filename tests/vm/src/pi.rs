@@ -1,6 +1,7 @@
 //! One emulated Pi from power-on to power-off: decides through the stand-in, runs QEMU, decides
 //! again on every reset of the guest and honours the one-shot flag as the firmware does.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use crate::standin;
 pub(crate) const QEMU: &str = "qemu-system-aarch64";
 /// What the kernel prints, even with `quiet`, when it was asked for a trial boot.
 const TRYBOOT_MARKER: &str = "reboot: Restarting system with command '0 tryboot'";
+/// Lines of the console that an error shows: a panic with its trace.
+const RECENT_LINES: usize = 30;
 /// After its console closed, QEMU only has to flush and leave.
 const EXIT_MAX: Duration = Duration::from_secs(30);
 
@@ -43,6 +46,8 @@ pub struct Pi {
     /// The end that the guest announced where QEMU does not show it.
     said: Option<End>,
     starts: u32,
+    /// The console's last lines.
+    recent: VecDeque<String>,
 }
 
 /// What a look at the console found.
@@ -66,7 +71,8 @@ impl Pi {
     pub fn power_on(options: Options) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let running = boot(&options, folder.path(), false)?;
-        Ok(Self { options, folder, running, tryboot: false, said: None, starts: 1 })
+        let recent = VecDeque::new();
+        Ok(Self { options, folder, running, tryboot: false, said: None, starts: 1, recent })
     }
 
     /// How often the bootloader has run since the power was plugged in.
@@ -91,6 +97,7 @@ impl Pi {
                 Waited::Line(line) => {
                     self.tryboot |= line.text.contains(TRYBOOT_MARKER);
                     self.said = self.options.machine.end_said_by(&line.text);
+                    self.remember(&line.text);
                     return Ok(Polled::Line(line));
                 }
                 Waited::TimedOut => return Ok(Polled::Silent),
@@ -109,6 +116,13 @@ impl Pi {
         }
     }
 
+    fn remember(&mut self, line: &str) {
+        if self.recent.len() == RECENT_LINES {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(line.to_owned());
+    }
+
     /// The flag is gone before anything is started, as on the board.
     fn start_again(&mut self) -> Result<()> {
         self.stop_qemu()?;
@@ -118,9 +132,17 @@ impl Pi {
         Ok(())
     }
 
-    /// Waits for a line that contains `marker`; the machine's end before it is an error.
+    /// Waits for a line that contains `marker`; the machine's end before it is an error, which shows
+    /// the console's last lines.
     pub fn wait_for(&mut self, marker: &str, at_most: Duration) -> Result<Line> {
-        let deadline = Instant::now() + at_most;
+        let found = self.look_for(marker, Instant::now() + at_most);
+        found.map_err(|error| {
+            let lines: Vec<String> = self.recent.iter().map(|line| format!("  {line}")).collect();
+            error.context(format!("the console's last lines:\n{}\n", lines.join("\n")))
+        })
+    }
+
+    fn look_for(&mut self, marker: &str, deadline: Instant) -> Result<Line> {
         loop {
             let line =
                 self.next_line(deadline).with_context(|| format!("waiting for \"{marker}\""))?;
@@ -136,7 +158,7 @@ impl Pi {
     /// no power key, as the board has none: there this pulls the plug.
     pub fn power_off(mut self, at_most: Duration) -> Result<()> {
         if self.options.machine == Machine::Raspi4b {
-            return self.kill();
+            return self.stop_qemu();
         }
         self.running.monitor.power_key()?;
         let deadline = Instant::now() + at_most;
@@ -144,9 +166,11 @@ impl Pi {
         Ok(())
     }
 
-    /// Kills QEMU: the guest's page cache is lost, what reached the card file stays.
-    pub fn kill(mut self) -> Result<()> {
-        self.stop_qemu()
+    /// Kills QEMU: the guest's page cache is lost, what reached the card file stays. Returns when
+    /// QEMU was gone for certain.
+    pub fn kill(mut self) -> Result<Instant> {
+        self.stop_qemu()?;
+        Ok(Instant::now())
     }
 
     fn stop_qemu(&mut self) -> Result<()> {

@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use image::layout::Extent;
 
 pub use plan::{Cut, Step, plan};
 
@@ -92,21 +93,24 @@ impl WriteLog {
 
     /// Brings `card`, a copy from before the logged run, to its state after the cut.
     pub fn replay(&self, card: &File, cut: Cut) -> Result<()> {
-        for step in plan(&self.entries, cut, self.sector_bytes) {
-            let entry = &self.entries[step.entry];
-            for extent in &step.pieces {
-                self.put(card, entry, extent.start, extent.bytes)?;
-            }
-        }
-        Ok(())
+        self.replay_part(card, Extent { start: 0, bytes: u64::MAX }, cut)
     }
 
-    fn put(&self, card: &File, entry: &Entry, start: u64, bytes: u64) -> Result<()> {
-        let mut data = vec![0; usize::try_from(bytes)?];
-        if entry.kind == Kind::Write {
-            self.file.read_exact_at(&mut data, entry.data + start)?;
+    /// The same for a copy of one part of the card. No request crosses a partition's border.
+    pub fn replay_part(&self, copy: &File, part: Extent, cut: Cut) -> Result<()> {
+        for step in plan(&self.entries, cut, self.sector_bytes) {
+            let entry = &self.entries[step.entry];
+            if !(part.start..part.start.saturating_add(part.bytes)).contains(&entry.offset) {
+                continue;
+            }
+            for extent in &step.pieces {
+                let mut data = vec![0; usize::try_from(extent.bytes)?];
+                if entry.kind == Kind::Write {
+                    self.file.read_exact_at(&mut data, entry.data + extent.start)?;
+                }
+                copy.write_all_at(&data, entry.offset + extent.start - part.start)?;
+            }
         }
-        card.write_all_at(&data, entry.offset + start)?;
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use vm::pi::Polled;
 use vm::ports::{Forward, forward};
 use vm::{Machine, Pi};
 
-use crate::setup;
+use crate::{setup, smoke};
 
 /// How often a press of Ctrl-C is looked for while the console is silent.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -50,6 +50,12 @@ pub(crate) struct Options {
     /// Build the card and stop.
     #[arg(long)]
     build_only: bool,
+    /// Series of Debian's kernel, as in image.toml; another than the usual one has its own card.
+    #[arg(long, value_name = "SERIES")]
+    kernel: Option<String>,
+    /// Look for newer Debian packages than those in the cache.
+    #[arg(long)]
+    fresh_parts: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -73,14 +79,21 @@ const PORTS: [(u16, u16); 3] = [(443, 8443), (80, 8080), (7443, 7443)];
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::ensure(setup::Verb::Emulate, !options.no_install)?;
     let tree = tree();
-    let built = build::image(&tree, !options.no_install)?;
+    let built = build::image(
+        &tree,
+        &build::Choice {
+            kernel: options.kernel.as_deref(),
+            fresh_parts: options.fresh_parts,
+            install: !options.no_install,
+        },
+    )?;
     if options.build_only {
         return Ok(());
     }
     if options.smoke {
-        return smoke(&tree, &built, options);
+        return run_smoke(&tree, &built, options);
     }
-    let card = card::prepare(&tree, &built, options.fresh)?;
+    let card = card::prepare(&built, options.fresh)?;
     emulate(options.machine.into(), &card, &options.append)
 }
 
@@ -91,18 +104,15 @@ fn tree() -> PathBuf {
 }
 
 /// A new card for every smoke test: what is proven must not hang on an earlier run.
-fn smoke(tree: &Path, built: &build::Image, options: &Options) -> Result<()> {
-    let folder = options.keep.clone().unwrap_or_else(|| tree.join("out/smoke"));
+fn run_smoke(tree: &Path, built: &build::Image, options: &Options) -> Result<()> {
+    let folder = options.keep.clone().unwrap_or_else(|| built.folder.join("smoke"));
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let card = card::new_in(&folder, built)?;
-    match options.machine {
-        Board::Raspi4b => crate::smoke::led(&card.path),
-        Board::Virt => crate::smoke::chat(&crate::smoke::Plan {
-            card: card.path,
-            token: card.token,
-            folder,
-            tree: tree.to_owned(),
-        }),
+    let plan = smoke::Plan { card: card.path, token: card.token, folder, tree: tree.to_owned() };
+    match (Machine::from(options.machine), options.kernel.is_some()) {
+        (Machine::Raspi4b, _) => smoke::led(&plan.card),
+        (Machine::Virt, false) => smoke::chat(&plan),
+        (Machine::Virt, true) => smoke::kernel(&plan),
     }
 }
 
@@ -122,9 +132,15 @@ fn emulate(machine: Machine, card: &card::Card, append: &str) -> Result<()> {
         cmdline: append.to_owned(),
         write_log: None,
     })?;
+    let mut starts = pi.starts();
     let mut page = Some(Page { https: forwards[0].host, http: forwards[1].host, started });
     while !stop.load(Ordering::Relaxed) {
-        match pi.poll_line(Instant::now() + LOOK_AGAIN)? {
+        let polled = pi.poll_line(Instant::now() + LOOK_AGAIN)?;
+        if pi.starts() != starts {
+            starts = pi.starts();
+            println!("The emulated Pi restarts.");
+        }
+        match polled {
             Polled::Line(line) => {
                 let seconds = (line.at - started).as_secs_f32();
                 println!("  {seconds:6.1} s  {}", line.text);

@@ -80,6 +80,18 @@ fn the_same_seed_gives_the_same_card() {
 }
 
 #[test]
+fn a_part_of_the_card_gets_only_its_own_writes_at_their_place_in_it() {
+    let (_file, log) = log(&[(1, 1, 1, 0), (4, 2, 2, 0), (6, 3, 1, 0), (0, 0, 0, FLUSH)]);
+    let copy = tempfile::tempfile().unwrap();
+    copy.set_len(2 * SECTOR).unwrap();
+    let part = Extent { start: 4 * SECTOR, bytes: 2 * SECTOR };
+    log.replay_part(&copy, part, Cut { flush: 1, seed: 0 }).unwrap();
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut &copy, &mut bytes).unwrap();
+    assert_eq!(bytes, [2; 2 * SECTOR as usize]);
+}
+
+#[test]
 fn discards_become_zeros_and_carry_no_data_in_the_log() {
     let (_file, log) = log(&[(0, 1, 2, 0), (0, 0, 1, DISCARD), (3, 4, 1, 0), (0, 0, 0, FLUSH)]);
     assert_eq!(card_after(&log, 1, 0)[..4], [0, 1, 0, 4]);

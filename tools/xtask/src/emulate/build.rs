@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use image::debian::Debian;
+use image::debian::{Debian, Wanted};
 use image::root::Release;
 use image::{Manifest, card, manifest, pack, root};
 
@@ -19,26 +19,49 @@ use crate::setup;
 pub(super) struct Image {
     pub(super) path: PathBuf,
     pub(super) stamp: String,
+    /// Where everything belonging to this image lies.
+    pub(super) folder: PathBuf,
 }
 
-/// Builds `out/emulator/linnet-emulator.img` and its compressed form.
-pub(super) fn image(tree: &Path, install: bool) -> Result<Image> {
-    let out = tree.join("out/emulator");
+/// What the command line says about the image.
+pub(super) struct Choice<'a> {
+    /// Series of the kernel; the manifest's own unless given.
+    pub(super) kernel: Option<&'a str>,
+    /// Look for newer Debian packages than those in the cache.
+    pub(super) fresh_parts: bool,
+    /// Install what is missing on this machine.
+    pub(super) install: bool,
+}
+
+/// Builds `out/emulator/linnet-emulator.img` and its compressed form; with another kernel than the
+/// manifest's in a folder of its own, so that the usual card stays as it is.
+pub(super) fn image(tree: &Path, choice: &Choice<'_>) -> Result<Image> {
+    let manifest = Manifest::load()?;
+    let kernel = choice.kernel.unwrap_or(&manifest.emulator.kernel);
+    manifest.emulator.meta_package(kernel)?;
+    let out = folder(tree, &manifest, kernel);
     fs::create_dir_all(&out)?;
-    step("web client", || client(tree, &out))?;
-    let built = step("programs for the Pi", || Toolchain::find(install)?.build(tree))?;
-    let parsed = Manifest::load()?;
+    step("web client", || client(tree))?;
+    let built = step("programs for the Pi", || Toolchain::find(choice.install)?.build(tree))?;
     let cache = setup::cache_folder()?;
+    let wanted = Wanted { manifest: &manifest, kernel, cache: &cache };
     let debian = step("Debian's arm64 parts", || {
-        Debian::cached(&parsed, &cache, &|line| eprintln!("    {line}"))
+        Debian::cached(wanted, choice.fresh_parts, &|line| eprintln!("    {line}"))
     })?;
     let path = out.join("linnet-emulator.img");
     let stamp = fingerprint(tree, &built, &debian)?;
     if !is(&out.join("image.stamp"), &stamp) || !path.is_file() {
-        step("card image", || write(tree, &out, &path, &parsed, &built, &debian))?;
+        step("card image", || write(tree, &out, &path, &manifest, &built, &debian))?;
         fs::write(out.join("image.stamp"), &stamp)?;
     }
-    Ok(Image { path, stamp })
+    Ok(Image { path, stamp, folder: out })
+}
+
+fn folder(tree: &Path, manifest: &Manifest, kernel: &str) -> PathBuf {
+    match kernel == manifest.emulator.kernel {
+        true => tree.join("out/emulator"),
+        false => tree.join(format!("out/emulator-{kernel}")),
+    }
 }
 
 fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -50,7 +73,7 @@ fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// The client is part of linnetd; its build is npm's.
-fn client(tree: &Path, out: &Path) -> Result<()> {
+fn client(tree: &Path) -> Result<()> {
     let folder = tree.join("appliance/client");
     if !folder.join("package.json").is_file() {
         return Ok(());
@@ -58,7 +81,7 @@ fn client(tree: &Path, out: &Path) -> Result<()> {
     let mut stamp = Stamp::default();
     stamp.folder(&folder, &["node_modules", "dist"])?;
     let stamp = stamp.finish();
-    let stamp_file = out.join("client.stamp");
+    let stamp_file = tree.join("out/client.stamp");
     if is(&stamp_file, &stamp) && folder.join("dist/index.html").is_file() {
         return Ok(());
     }

@@ -22,8 +22,8 @@ pub(super) struct Card {
 }
 
 /// Makes the card, or brings the existing one up to the image.
-pub(super) fn prepare(tree: &Path, image: &Image, fresh: bool) -> Result<Card> {
-    let folder = tree.join("out/emulator");
+pub(super) fn prepare(image: &Image, fresh: bool) -> Result<Card> {
+    let folder = &image.folder;
     let path = folder.join("card.img");
     let token_file = folder.join("claim-token");
     let stamp_file = folder.join("card.stamp");
@@ -54,12 +54,28 @@ fn read(path: PathBuf, token_file: &Path) -> Result<Card> {
     Ok(Card { path, token })
 }
 
+/// The card appears under its name when its token is stored; a run that ends before leaves neither
+/// a card without token nor the token of another card.
 fn make(image: &Path, path: &Path, token_file: &Path) -> Result<()> {
     eprintln!("- a new card");
-    flash_to_file(image, path, Manifest::load()?.card.emulator_card_mib)?;
+    for old in [path, token_file] {
+        fs::remove_file(old).ok();
+    }
+    let new = path.with_extension("new");
+    let made = fill(image, &new, token_file);
+    match made.and_then(|()| Ok(fs::rename(&new, path)?)) {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            fs::remove_file(&new).ok();
+            Err(error)
+        }
+    }
+}
+
+fn fill(image: &Path, card: &Path, token_file: &Path) -> Result<()> {
+    flash_to_file(image, card, Manifest::load()?.card.emulator_card_mib)?;
     let minted = mint()?;
-    provision(path, &minted.provisioning)?;
-    fs::remove_file(token_file).ok();
+    provision(card, &minted.provisioning)?;
     let mut options = OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(token_file)?;
     file.write_all_at(minted.token.text().as_bytes(), 0)?;

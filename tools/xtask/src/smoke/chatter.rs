@@ -86,6 +86,14 @@ impl Crowd {
         self.speakers.iter().flat_map(|speaker| speaker.acked.iter().cloned()).collect()
     }
 
+    /// What the box itself says about its owner.
+    pub(super) async fn claimed(&self, https: &Forward) -> Result<bool> {
+        let trust = Trust::Pinned(self.ca_der.clone());
+        let facts: Value =
+            Http::connect(&host(https), &trust).await?.get("/api/facts", None).await?;
+        facts["claimed"].as_bool().context("/api/facts does not say whether the box is claimed")
+    }
+
     pub(super) fn tokens(&self) -> Vec<DeviceToken> {
         self.speakers.iter().map(|speaker| speaker.me.token).collect()
     }
@@ -156,8 +164,8 @@ impl Speaker {
         self.outbox.pending().iter().filter(|pending| pending.sent).count()
     }
 
-    pub(super) fn last_ack_age(&self) -> Duration {
-        self.last_ack.elapsed()
+    pub(super) fn last_ack(&self) -> Instant {
+        self.last_ack
     }
 
     /// Drops a connection to a machine that was killed since.

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use super::chatter::{Acked, Crowd};
 use crate::setup;
 
-/// From this version on the package has a blocking client.
-const PACKAGE: &str = "websockets>=13";
+/// The script was tried with this one, warnings being errors.
+const WEBSOCKETS: &str = "16.1.1";
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Verdict {
@@ -47,15 +47,12 @@ impl Verifier {
     pub(super) fn prepare(tree: &Path, folder: &Path) -> Result<Self> {
         let environment = setup::cache_folder()?.join("python");
         let python = environment.join("bin/python");
-        let ready = |python: &Path| {
-            let check = "import websockets.sync.client";
-            let output = Command::new(python).args(["-c", check]).output();
-            output.is_ok_and(|output| output.status.success())
-        };
-        if !ready(&python) {
-            run(Command::new("python3").args(["-m", "venv"]).arg(&environment))
+        if !has_websockets(&python) {
+            run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))
                 .context("the packages python3 and python3-venv are needed")?;
-            run(Command::new(&python).args(["-m", "pip", "install", "--quiet", PACKAGE]))?;
+            let package = format!("websockets=={WEBSOCKETS}");
+            let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+            run(Command::new(&python).args(arguments).arg(package))?;
         }
         let script = tree.join("tests/data/verify_history.py");
         Ok(Self { python, script, folder: folder.to_owned() })
@@ -71,6 +68,7 @@ impl Verifier {
         let lines: Result<Vec<String>, _> = acked.iter().map(serde_json::to_string).collect();
         let tokens: Vec<String> = crowd.tokens().iter().map(ToString::to_string).collect();
         let output = Command::new(&self.python)
+            .args(["-W", "error"])
             .arg(&self.script)
             .args(["--url", &format!("wss://127.0.0.1:{port}/ws")])
             .arg("--ca")
@@ -90,6 +88,12 @@ impl Verifier {
         }
         Ok(verdict)
     }
+}
+
+fn has_websockets(python: &Path) -> bool {
+    let check = "import websockets.sync.client, websockets.version as v; print(v.version)";
+    let output = Command::new(python).args(["-c", check]).output();
+    output.is_ok_and(|output| output.stdout.trim_ascii() == WEBSOCKETS.as_bytes())
 }
 
 fn run(command: &mut Command) -> Result<()> {
