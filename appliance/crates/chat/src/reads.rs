@@ -38,6 +38,7 @@ struct HistoryAsk {
     user: UserId,
     room: RoomId,
     first: Seq,
+    last: Seq,
     /// The newer part, which is in memory.
     tail: Vec<Message>,
 }
@@ -127,7 +128,7 @@ impl Chat {
         let tail = self.hot.tail(room, first, last);
         let cold = tail.first().map_or(last, |message| Seq(message.seq.0 - 1));
         let user = identity.user;
-        let page = HistoryAsk { session, request, user, room, first, tail };
+        let page = HistoryAsk { session, request, user, room, first, last, tail };
         if cold < first {
             self.history_read(page, Vec::new(), 0);
         } else {
@@ -163,11 +164,10 @@ impl Chat {
         if self.stretch_below(user, room, ask.first.next()).is_none() {
             return self.no_such_room(id, ask.request);
         }
-        let newest = messages.last().map_or(ask.first, |message| message.seq);
         let cut_at = cut(&mut messages);
         let bottom = cut_at.unwrap_or(ask.first);
         // Holes below the cut are counted by the page that has them.
-        let kept = newest.0 + 1 - bottom.0 - messages.len() as u64;
+        let kept = (ask.last.0 + 1 - bottom.0).saturating_sub(messages.len() as u64);
         let damaged =
             if cut_at.is_some() { u32::try_from(kept).unwrap_or(damaged) } else { damaged };
         let before = self.stretch_below(user, room, bottom).map(|_| bottom);
