@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::{ProvisioningId, TokenHash};
+use crate::cut;
 use crate::limits::{CONTROL_FRAME_BYTES_MAX, SENTENCE_BYTES_MAX};
 use crate::slots::{BootVerdict, Slot, SlotState};
 
@@ -165,7 +166,7 @@ pub struct Network {
     pub interface: Option<String>,
     /// Whether a cable or access point is there.
     pub link: bool,
-    /// Address and prefix length, as text for certificates and pages.
+    /// Address and prefix length.
     pub address: Option<(std::net::Ipv4Addr, u8)>,
 }
 
@@ -272,11 +273,7 @@ pub fn decode_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlError> 
 
 /// Cuts a sentence to the length that a frame may carry, at a character boundary.
 pub fn sentence(text: &str) -> String {
-    let mut end = text.len().min(SENTENCE_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
+    cut(text, SENTENCE_BYTES_MAX).to_owned()
 }
 
 /// Fills `header`; `false` when there is not even a first byte.

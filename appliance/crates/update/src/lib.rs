@@ -13,3 +13,12 @@ pub mod limits;
 pub mod proof;
 pub mod provision;
 pub mod slots;
+
+/// The beginning of a text, at most `bytes_max` long and cut between characters.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Slot, SlotState};
 use crate::claim::ProvisioningId;
+use crate::cut;
 use crate::limits::{
     REASON_BYTES_MAX, SLOT_AREA_BYTES, SLOT_COPY_B_OFFSET, SLOT_COPY_BYTES, SPENT_IDS_MAX,
 };
@@ -70,8 +71,8 @@ impl SlotArea {
         Self { slots: [SlotState::Good, SlotState::Good], data_made: false, spent_ids: Vec::new() }
     }
 
-    /// What counts while no copy can be read: DATA may hold years of somebody's life, so whatever is
-    /// stored on this ground says that it was made.
+    /// What counts while no copy can be read: DATA may hold years of somebody's life, so whatever
+    /// is stored on this ground says that it was made.
     pub fn after_damage() -> Self {
         Self { data_made: true, ..Self::fresh() }
     }
@@ -84,7 +85,9 @@ impl SlotArea {
     /// Changes the state of one slot; a reason is cut to its limit.
     pub fn set_slot(&mut self, slot: Slot, state: SlotState) {
         self.slots[slot.index()] = match state {
-            SlotState::Bad { reason } => SlotState::Bad { reason: cut(reason, REASON_BYTES_MAX) },
+            SlotState::Bad { reason } => {
+                SlotState::Bad { reason: cut(&reason, REASON_BYTES_MAX).to_owned() }
+            }
             state => state,
         };
     }
@@ -132,10 +135,7 @@ impl SlotArea {
 /// # Errors
 /// [`AreaError::Length`].
 pub fn find(area: &[u8]) -> Result<Found, AreaError> {
-    if area.len() != SLOT_AREA_BYTES {
-        return Err(AreaError::Length { bytes: area.len() });
-    }
-    let copies = copies(area);
+    let copies = copies(area)?;
     let newest = copies.iter().filter_map(|copy| read_copy(copy)).max_by_key(|(_, seq)| *seq);
     Ok(match newest {
         Some((state, sequence)) => Found::Record(state, sequence),
@@ -149,16 +149,16 @@ pub fn find(area: &[u8]) -> Result<Found, AreaError> {
 /// # Errors
 /// [`AreaError::Length`].
 pub fn find_older(area: &[u8]) -> Result<Option<SlotArea>, AreaError> {
-    if area.len() != SLOT_AREA_BYTES {
-        return Err(AreaError::Length { bytes: area.len() });
-    }
-    let [a, b] = copies(area).map(read_copy);
+    let [a, b] = copies(area)?.map(read_copy);
     let older = a.zip(b).map(|(a, b)| if a.1 < b.1 { a.0 } else { b.0 });
     Ok(older)
 }
 
-fn copies(area: &[u8]) -> [&[u8]; 2] {
-    [&area[..SLOT_COPY_BYTES], &area[SLOT_COPY_B_OFFSET..][..SLOT_COPY_BYTES]]
+fn copies(area: &[u8]) -> Result<[&[u8]; 2], AreaError> {
+    if area.len() != SLOT_AREA_BYTES {
+        return Err(AreaError::Length { bytes: area.len() });
+    }
+    Ok([&area[..SLOT_COPY_BYTES], &area[SLOT_COPY_B_OFFSET..][..SLOT_COPY_BYTES]])
 }
 
 fn read_copy(copy: &[u8]) -> Option<(SlotArea, u64)> {
@@ -183,15 +183,6 @@ fn is_blank(copy: &[u8]) -> bool {
 
 fn checksum(head: &[u8], body: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(head).chain_update(body).finalize().into()
-}
-
-fn cut(mut text: String, bytes_max: usize) -> String {
-    let mut end = text.len().min(bytes_max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
-    text
 }
 
 #[cfg(test)]
