@@ -1,6 +1,6 @@
 //! The card image from one manifest: partitions, boot files, provisioning. Only the source of parts
-//! differs between a release and the emulator; both go through this code. Used by `cargo xtask`,
-//! by `linnet flash` (provisioning) and by the emulated Pi (partition table, FAT).
+//! differs between a release and the emulator; both go through this code. Used by `cargo xtask`
+//! and by the emulated Pi (partition table, FAT).
 
 #![forbid(unsafe_code)]
 

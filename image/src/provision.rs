@@ -1,5 +1,5 @@
 //! Makes a card its owner's: mints the claim token, writes the provisioning file to p1. Called by
-//! `linnet flash` and `cargo xtask emulate`; the card gets only the token's hash.
+//! `cargo xtask emulate`; the card gets only the token's hash.
 
 use std::fs::OpenOptions;
 use std::path::Path;

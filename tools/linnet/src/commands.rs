@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Become the first owner of a box, with the link from `linnet flash` or the box's screen.
+    /// Become the first owner of a box, with its claim link.
     Claim(account::Claim),
     /// Sign this computer in on a box.
     Login(account::Login),

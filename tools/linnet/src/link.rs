@@ -1,4 +1,4 @@
-//! The claim link that `linnet flash` and the box's screen show: `https://HOST/#claim=TOKEN`.
+//! The claim link that belongs to a card: `https://HOST/#claim=TOKEN`.
 
 use update::claim::{ClaimToken, TokenError};
 

@@ -42,11 +42,6 @@ impl ClaimToken {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// The raw bytes, as the key of the HMAC proof.
-    pub fn bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-
     /// What the card may hold.
     pub fn hash(&self) -> TokenHash {
         TokenHash(Sha256::digest(self.0).into())
@@ -63,7 +58,7 @@ impl fmt::Debug for ClaimToken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this is not a claim token ({TOKEN_TEXT_CHARS} characters out of A-Z, a-z, 0-9, '-' and '_'); \
-     copy it from the link that `linnet flash` printed or from the box's screen"
+     copy the whole claim link again"
 )]
 pub struct TokenError;
 

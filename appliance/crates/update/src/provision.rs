@@ -1,4 +1,4 @@
-//! The provisioning file `linnet.toml` on p1, written by `linnet flash` and `cargo xtask emulate`,
+//! The provisioning file `linnet.toml` on p1, written by whoever flashes it (crate `image`),
 //! read by `linnet-init` at every boot. Anyone can edit it on a PC, so it is hostile input:
 //! bounded, and a wrong optional value or an unknown key is a complaint that the box shows while it
 //! comes up with the rest.

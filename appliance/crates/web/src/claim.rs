@@ -12,10 +12,7 @@ use crate::config::Claimable;
 /// Why somebody does not become the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error(
-        "this claim link does not fit this box; use the link that `linnet flash` printed or the \
-         one on the box's screen"
-    )]
+    #[error("this claim link does not fit this box; use the newest one, or that on its screen")]
     Wrong,
     #[error("this claim link was used before; sign in, or ask the box's owner for an account")]
     Used,
