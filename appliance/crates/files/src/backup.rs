@@ -24,18 +24,10 @@ pub(crate) struct Backup<'a> {
     last: u64,
 }
 
-/// The downloader went away.
-struct Gone;
-
 enum Stop {
+    /// The downloader went away.
     Gone,
     Failed(FilesError),
-}
-
-impl From<Gone> for Stop {
-    fn from(Gone: Gone) -> Self {
-        Self::Gone
-    }
 }
 
 impl From<FilesError> for Stop {
@@ -160,7 +152,7 @@ impl<'a> Backup<'a> {
         }
         if self.writer.waiting() >= CHUNK_BYTES {
             let chunk = Bytes::from(self.writer.take());
-            self.chunks.send(Ok(chunk)).await.map_err(|_| Gone)?;
+            self.chunks.send(Ok(chunk)).await.map_err(|_| Stop::Gone)?;
         }
         Ok(())
     }

@@ -3,8 +3,7 @@
 
 use std::io::{self, Read};
 
-use log::{DamagedRange, Record, Stored};
-use log::{Item, Position};
+use log::{DamagedRange, Item, Position, Record, Stored};
 use wire::ids::{BoxId, Epoch};
 
 use crate::error::FilesError;

@@ -27,6 +27,3 @@ pub const RING_ENTRIES: u32 = 32;
 
 /// Segment files that stay open between requests.
 pub const OPEN_SEGMENTS_MAX: usize = 8;
-
-/// Longest frame of a backup file: a record with the largest payload and its fields.
-pub const EXPORT_FRAME_BYTES_MAX: usize = log::limits::PAYLOAD_BYTES_MAX + 64;

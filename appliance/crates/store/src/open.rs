@@ -3,13 +3,17 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use redb::{Builder, Database};
 
-use crate::error::{StoreError, from_redb};
+use crate::error::{StoreError, from_redb, is_full};
 use crate::limits::{ASIDE_FILES_MAX, CACHE_BYTES_MIN, FORMAT_VERSION, VERIFY_BYTES_MAX};
 use crate::tables;
+
+/// Mode of the file.
+const OWNER_ONLY: u32 = 0o600;
 
 /// What became of the file at start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +74,11 @@ fn builder(cache_bytes: usize) -> Builder {
     builder
 }
 
+/// For its owner alone, whatever the folder allows: it holds password hashes.
 fn create(path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
+    let mut options = fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(OWNER_ONLY);
+    options.open(path).map_err(|error| io_error("making the index file", error))?;
     let database = builder(cache_bytes).create(path).map_err(from_redb)?;
     tables::prepare(&database, FORMAT_VERSION)?;
     Ok(database)
@@ -146,8 +154,5 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 }
 
 pub(crate) fn io_error(doing: &'static str, error: io::Error) -> StoreError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
-        _ => StoreError::Io { doing, error },
-    }
+    if is_full(&error) { StoreError::Full } else { StoreError::Io { doing, error } }
 }

@@ -20,6 +20,26 @@ fn filled(folder: &Path) -> (PathBuf, Model) {
 }
 
 #[test]
+fn the_file_is_readable_by_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = filled(folder.path());
+    let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    drop(Store::rebuild(&path, CACHE, "as asked").unwrap());
+    assert_eq!(mode(), 0o600);
+}
+
+#[test]
+fn an_empty_file_that_a_cut_left_behind_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index.redb");
+    fs::write(&path, b"").unwrap();
+    let (store, _) = Store::open(&path, CACHE).unwrap();
+    assert_eq!(store.applied().unwrap(), Offset(0));
+}
+
+#[test]
 fn a_good_file_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (path, model) = filled(folder.path());
