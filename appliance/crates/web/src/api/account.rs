@@ -33,6 +33,7 @@ pub(super) struct NewUserBody {
     role: Role,
 }
 
+/// `{}`: it was done.
 #[derive(Serialize)]
 pub(super) struct Done {}
 

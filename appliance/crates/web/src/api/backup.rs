@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use update::hex;
 
+use super::account::Done;
 use super::extract::SignedIn;
 use crate::app::App;
 use crate::core::CoreError;
@@ -45,7 +46,7 @@ pub(super) async fn download(
     let binary = HeaderValue::from_static("application/octet-stream");
     headers.insert(header::CONTENT_TYPE, binary);
     headers.insert(header::CONTENT_DISPOSITION, name);
-    headers.insert(header::TRAILER, HeaderValue::from_static("x-linnet-sha256"));
+    headers.insert(header::TRAILER, HeaderValue::from(SHA256));
     if let Some(bytes) = backup.bytes {
         headers.insert(BYTES, HeaderValue::from(bytes));
     }
@@ -56,15 +57,12 @@ pub(super) async fn download(
 pub(super) async fn salvage(
     State(app): State<Arc<App>>,
     signed_in: SignedIn,
-) -> Result<axum::Json<Salvaging>, ApiError> {
+) -> Result<axum::Json<Done>, ApiError> {
     let owner = signed_in.owner()?;
     app.core.salvage().await?;
     tracing::warn!(user = %owner.user, "the owner salvages the log");
-    Ok(axum::Json(Salvaging {}))
+    Ok(axum::Json(Done {}))
 }
-
-#[derive(serde::Serialize)]
-pub(super) struct Salvaging {}
 
 /// A file name that needs no quoting in a header.
 fn plain(name: &str) -> String {
