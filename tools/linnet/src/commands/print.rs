@@ -10,7 +10,7 @@ use serde::Serialize;
 use wire::ids::{Seq, TimeMs};
 use wire::server::{Message, Role};
 
-/// `2026-01-31 17:05 ada: text`, continued lines indented. The local time.
+/// `2026-01-31 17:05:09 ada: text`, continued lines indented. The local time.
 pub(crate) fn message_line(time: TimeMs, author: &str, text: &str) -> String {
     let text = plain(text);
     let text = text.trim_end_matches('\n').replace('\n', "\n    ");

@@ -88,8 +88,7 @@ impl Add {
         };
         let mut http = Http::connect(&profile.host, &profile.trust()?).await?;
         let added: Added = http.post("/api/users", Some(&profile.token), &body).await?;
-        println!("{} is user {}", print::plain(&self.name), added.user);
-        Ok(())
+        print::line(&format!("{} is user {}", print::plain(&self.name), added.user))
     }
 }
 
@@ -101,7 +100,8 @@ async fn list(profile: &Profile, json: bool) -> Result<()> {
             print::json_line(&account)?;
         } else {
             let role = print::role(account.role);
-            println!("{:>5}  {role:6}  {}", account.user.0, print::plain(&account.name));
+            let name = print::plain(&account.name);
+            print::line(&format!("{:>5}  {role:6}  {name}", account.user.0))?;
         }
     }
     Ok(())
