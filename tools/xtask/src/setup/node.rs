@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{cache_folder, on_path};
+use crate::run::succeed;
 
 /// What the client's build tool asks for.
 const NEEDED: (u32, u32) = (20, 19);
@@ -30,13 +31,9 @@ pub(super) fn ensure(install: bool) -> Result<()> {
     let environment = cache_folder()?.join("node");
     eprintln!("+ pip install '{FETCHED}' (into {})", environment.display());
     succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-    let pip = environment.join("bin/pip");
-    succeed(Command::new(pip).args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        FETCHED,
-    ]))?;
+    let arguments = ["install", "--quiet", "--disable-pip-version-check", FETCHED];
+    succeed(Command::new(environment.join("bin/pip")).args(arguments))
+        .context("Node was not fetched; is the package registry in reach?")?;
     let works = recent(&fetched_folder()?.join("node"));
     ensure!(works, "the fetched Node does not run; install Node {major}.{minor} or newer");
     Ok(())
@@ -58,13 +55,6 @@ fn own_is_recent() -> bool {
 
 fn fetched_folder() -> Result<PathBuf> {
     Ok(cache_folder()?.join("node/bin"))
-}
-
-fn succeed(command: &mut Command) -> Result<()> {
-    let name = format!("{command:?}");
-    let status = command.status().with_context(|| format!("{name} can't be started"))?;
-    ensure!(status.success(), "{name} ended with {status}; is the package registry in reach?");
-    Ok(())
 }
 
 fn recent(node: &Path) -> bool {
