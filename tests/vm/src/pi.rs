@@ -132,13 +132,13 @@ impl Pi {
         Ok(())
     }
 
-    /// Waits for a line that contains `marker`; the machine's end before it is an error, which shows
-    /// the console's last lines.
+    /// Waits for a line that contains `marker`; the machine's end before it is an error, which
+    /// shows the console's last lines.
     pub fn wait_for(&mut self, marker: &str, at_most: Duration) -> Result<Line> {
         let found = self.look_for(marker, Instant::now() + at_most);
         found.map_err(|error| {
-            let lines: Vec<String> = self.recent.iter().map(|line| format!("  {line}")).collect();
-            error.context(format!("the console's last lines:\n{}\n", lines.join("\n")))
+            let lines: String = self.recent.iter().map(|line| format!("  {line}\n")).collect();
+            error.context(format!("the console's last lines:\n{lines}"))
         })
     }
 

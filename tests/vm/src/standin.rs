@@ -3,9 +3,18 @@
 //!
 //! Modelled: the filters [all], [none], [tryboot] and [pi4]; `boot_partition`, `tryboot_a_b`;
 //! `kernel`, `initramfs`, `device_tree`; the one-shot flag, which is gone before anything is
-//! started; walking on to the next FAT with a `start4.elf` when the chosen one can't boot.
-//! Not modelled: EEPROM settings, overlays, `include`, network and USB boot. Sources: the pages
-//! "autoboot.txt", "config.txt" and "boot flow" of the Raspberry Pi documentation.
+//! started; the partition walk. Not modelled: EEPROM settings, overlays, `include`, network and
+//! USB boot. Sources: the pages "autoboot.txt", "config.txt" and "boot flow" of the Raspberry Pi
+//! documentation.
+//!
+//! Partition walk, as the EEPROM of a Pi 4 does it since 2025-08-20 (documented under
+//! `PARTITION_WALK`; order of visits as in raspberrypi/rpi-eeprom issue 738): when the chosen
+//! partition has no `start4.elf`, every FAT is looked at from the first one on, without reading
+//! `autoboot.txt` again, and the first that has the file is started. The file decides alone: once
+//! the firmware runs, a missing kernel is the end, nothing is walked past. Our p1 carries
+//! `start4.elf`, which some older bootloaders want beside `autoboot.txt`; so a walk ends there, on
+//! a partition without a kernel, and BOOT-B does not stand in for a lost BOOT-A. An older EEPROM
+//! does not walk at all. No real board has confirmed either yet.
 
 mod settings;
 
@@ -16,6 +25,8 @@ use image::fat::read_on_card;
 use image::mbr::{self, Partition};
 use settings::{Settings, parse};
 
+/// What makes a partition bootable in the eyes of a Pi 4's EEPROM.
+const FIRMWARE: &str = "start4.elf";
 /// The bootloader reads no more of its text files.
 const TEXT_BYTES_MAX: u64 = 64 << 10;
 /// `autoboot.txt` is one sector; the rest of a longer one is not read.
@@ -41,16 +52,19 @@ pub fn start(card: &File, tryboot: bool) -> Result<Start> {
     let fats = fat_partitions(card)?;
     let first = fats.first().context("the card has no FAT partition")?;
     let chosen = chosen_partition(card, first, tryboot)?;
-    let order = fats.iter().filter(|fat| fat.number == chosen);
-    let order = order.chain(fats.iter().filter(|fat| fat.number != chosen));
-    let mut reasons = Vec::new();
-    for fat in order {
-        match load(card, fat, tryboot) {
-            Ok(start) => return Ok(start),
-            Err(error) => reasons.push(format!("p{}: {error:#}", fat.number)),
-        }
-    }
-    bail!("no partition of the card boots: {}", reasons.join("; "));
+    let order = fats.iter().filter(|fat| fat.number == chosen).chain(&fats);
+    let with_firmware = order.into_iter().find(|fat| has_firmware(card, fat));
+    let fat = with_firmware.with_context(|| format!("no FAT of the card has a {FIRMWARE}"))?;
+    load(card, fat, tryboot).with_context(|| match fat.number == chosen {
+        true => format!("the firmware of p{chosen} can't start a kernel"),
+        false => format!("p{chosen} has no {FIRMWARE}; the walk ended at p{}", fat.number),
+    })
+}
+
+/// A file system that can't be read is as good as none.
+fn has_firmware(card: &File, fat: &Partition) -> bool {
+    let file = read_on_card(card, fat.extent, FIRMWARE, FILE_BYTES_MAX);
+    file.is_ok_and(|file| file.is_some())
 }
 
 fn fat_partitions(card: &File) -> Result<Vec<Partition>> {
@@ -88,7 +102,6 @@ fn load(card: &File, fat: &Partition, tryboot: bool) -> Result<Start> {
     let file = |name: &str, bytes_max| {
         read_on_card(card, fat.extent, name, bytes_max)?.with_context(|| format!("no {name}"))
     };
-    file("start4.elf", FILE_BYTES_MAX)?;
     let config = file("config.txt", TEXT_BYTES_MAX)?;
     let settings = parse(&String::from_utf8_lossy(&config), tryboot);
     let name = |key, default| settings.value(key).unwrap_or(default).to_owned();
