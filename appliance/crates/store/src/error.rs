@@ -2,6 +2,9 @@
 
 use wire::ids::Offset;
 
+/// errno(3): a worn block of the card. Starting again does not cure it, a new file does.
+const EIO: i32 = 5;
+
 /// Why a call on the index failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -53,6 +56,9 @@ pub enum StoreError {
 pub(crate) fn from_redb(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
         redb::Error::Io(error) if is_full(&error) => StoreError::Full,
+        redb::Error::Io(error) if error.raw_os_error() == Some(EIO) => {
+            StoreError::Corrupt(format!("the card can't read or write it: {error}"))
+        }
         redb::Error::Io(error) => StoreError::Io { doing: "using the index file", error },
         redb::Error::DatabaseAlreadyOpen => StoreError::InUse,
         other => StoreError::Corrupt(other.to_string()),
@@ -62,4 +68,21 @@ pub(crate) fn from_redb(error: impl Into<redb::Error>) -> StoreError {
 pub(crate) fn is_full(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_block_that_the_card_cannot_read_is_damage_and_other_failures_are_not() {
+        let worn = from_redb(redb::Error::Io(Error::from_raw_os_error(EIO)));
+        assert!(matches!(worn, StoreError::Corrupt(_)), "{worn}");
+        let full = from_redb(redb::Error::Io(ErrorKind::StorageFull.into()));
+        assert!(matches!(full, StoreError::Full));
+        let refused = from_redb(redb::Error::Io(ErrorKind::PermissionDenied.into()));
+        assert!(matches!(refused, StoreError::Io { .. }));
+    }
 }
