@@ -186,7 +186,7 @@ impl Profiles {
         if before.is_some_and(|before| before.device != profile.device) {
             remove(&self.path(profile, "outbox"))?;
         }
-        store(&self.path(profile, "json"), profile)
+        replace(&self.path(profile, "json"), profile, true)
     }
 
     /// Forgets a box.
@@ -254,10 +254,6 @@ fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ProfileError> {
     let value = serde_json::from_slice(&bytes)
         .map_err(|_| ProfileError::Damaged { path: path.to_owned() })?;
     Ok(Some(value))
-}
-
-fn store(path: &Path, value: &impl Serialize) -> Result<(), ProfileError> {
-    replace(path, value, true)
 }
 
 fn replace(path: &Path, value: &impl Serialize, sync: bool) -> Result<(), ProfileError> {

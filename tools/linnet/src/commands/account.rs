@@ -10,7 +10,7 @@ use linnet::profile::{Profile, Profiles};
 use serde::Deserialize;
 use wire::ids::BoxId;
 
-use super::ask;
+use super::{ask, print};
 
 #[derive(Args)]
 pub(crate) struct Claim {
@@ -68,9 +68,9 @@ impl Claim {
         };
         let (signed_in, ca_der) = claim(&link.host, &link.token, &owner).await?;
         let profile = remember(profiles, link.host, ca_der, name, signed_in).await?;
-        println!("{} is yours now. Its eight words, as on its screen:", profile.host);
-        println!("  {}", Fingerprint::of(&ca_of(&profile)?));
-        Ok(())
+        let words = Fingerprint::of(&ca_of(&profile)?);
+        print::line(&format!("{} is yours now. Its eight words, as on its screen:", profile.host))?;
+        print::line(&format!("  {words}"))
     }
 }
 
@@ -87,8 +87,7 @@ impl Login {
         let signed_in = login(&self.host, &ca_der, &name, &password, &device).await;
         let signed_in = signed_in?;
         let profile = remember(profiles, self.host, ca_der, name, signed_in).await?;
-        println!("signed in to {} as {}", profile.host, profile.name);
-        Ok(())
+        print::line(&format!("signed in to {} as {}", profile.host, profile.name))
     }
 
     /// The CA that answers, once a person or the given words vouch for it, or because this computer
@@ -131,8 +130,7 @@ pub(crate) async fn logout(profiles: &Profiles, which: Option<&str>) -> Result<(
         Err(error) => return Err(error.into()),
     }
     profiles.forget(&profile)?;
-    println!("signed out of {}", profile.host);
-    Ok(())
+    print::line(&format!("signed out of {}", profile.host))
 }
 
 fn name(given: Option<String>) -> Result<String> {

@@ -20,8 +20,10 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use update::hex;
 
+use super::print;
+
 /// A slow card reads a chunk within a second.
-const SILENCE_MOST: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Bytes read at once when the file is checked.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -47,8 +49,7 @@ impl Backup {
             let _ = fs::remove_file(&part);
         }
         let bytes = result?;
-        println!("{} bytes in {}, checksum right", bytes, self.file.display());
-        Ok(())
+        print::line(&format!("{bytes} bytes in {}, checksum right", self.file.display()))
     }
 }
 
@@ -82,7 +83,7 @@ async fn receive(response: Response<Incoming>, part: &Path) -> Result<([u8; 32],
     let mut file = options.open(part).with_context(|| part.display().to_string())?;
     let (mut hash, mut bytes, mut named) = (Sha256::new(), 0_u64, None);
     let mut body = response.into_body();
-    while let Some(frame) = timeout(SILENCE_MOST, body.frame()).await.map_err(|_| silent())? {
+    while let Some(frame) = timeout(SILENCE_MAX, body.frame()).await.map_err(|_| silent())? {
         let frame = frame.map_err(ClientError::from)?;
         if let Some(trailers) = frame.trailers_ref() {
             named = trailers.get("x-linnet-sha256").cloned();
