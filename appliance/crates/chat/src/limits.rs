@@ -35,9 +35,6 @@ pub const MARK_SPACING: u64 = 256;
 /// Members up to which a room shows read marks; above it they would outnumber the messages.
 pub const READ_MARKS_MEMBERS_MAX: usize = 64;
 
-/// Rooms that a first sync delivers before all others: one screen.
-pub const FIRST_ROOMS: usize = 20;
-
 /// Time from connection to `hello`.
 pub const HELLO_MS: u64 = 10_000;
 

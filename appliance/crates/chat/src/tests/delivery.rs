@@ -7,7 +7,7 @@ use wire::server::{Reason, SyncMode};
 
 use super::copy::Copy;
 use super::harness::{Bench, EPOCH, add, direct, group, hello, remove, text};
-use crate::limits::{FIRST_ROOMS, HELLO_MS, SESSIONS_PER_DEVICE_MAX};
+use crate::limits::{HELLO_MS, SESSIONS_PER_DEVICE_MAX};
 use crate::{ApiCall, Config, Input, SessionId};
 
 fn names(messages: &[ServerMessage]) -> Vec<&'static str> {
@@ -70,7 +70,7 @@ fn the_cursor_decides_between_resumed_catch_up_and_reset() {
 fn a_first_sync_brings_users_then_the_newest_rooms_first() {
     let mut bench = Bench::with_users(3);
     let one = bench.connect(DeviceId(1), Offset(0));
-    let rooms = FIRST_ROOMS as u64 + 5;
+    let rooms = 25;
     for room in 1..=rooms {
         bench.frame(one, group(room, &[2], History::All));
     }
