@@ -18,7 +18,7 @@ use vm::pi::Polled;
 use vm::ports::{Forward, forward};
 use vm::{Machine, Pi};
 
-use crate::{setup, smoke};
+use crate::{run, setup, smoke};
 
 /// How often a press of Ctrl-C is looked for while the console is silent.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -78,7 +78,7 @@ const PORTS: [(u16, u16); 3] = [(443, 8443), (80, 8080), (7443, 7443)];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::ensure(setup::Verb::Emulate, !options.no_install)?;
-    let tree = tree();
+    let tree = run::root();
     let built = build::image(
         &tree,
         &build::Choice {
@@ -95,12 +95,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let card = card::prepare(&built, options.fresh)?;
     emulate(options.machine.into(), &card, &options.append)
-}
-
-/// The root of the source tree, from where this tool was built.
-fn tree() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).expect("tools/xtask lies two levels down").to_owned()
 }
 
 /// A new card for every smoke test: what is proven must not hang on an earlier run.

@@ -13,7 +13,7 @@ use image::{Manifest, card, manifest, pack, root};
 
 use super::stamp::{Stamp, is};
 use crate::cross::{Built, Toolchain};
-use crate::setup;
+use crate::{run, setup};
 
 /// The image and the fingerprint of all that went into it.
 pub(super) struct Image {
@@ -85,17 +85,14 @@ fn client(tree: &Path) -> Result<()> {
     if is(&stamp_file, &stamp) && folder.join("dist/index.html").is_file() {
         return Ok(());
     }
-    npm(&folder, &["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
-    npm(&folder, &["run", "--silent", "build"])?;
+    npm(&["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
+    npm(&["run", "--silent", "build"])?;
     fs::write(stamp_file, stamp)?;
     Ok(())
 }
 
-fn npm(folder: &Path, arguments: &[&str]) -> Result<()> {
-    let status = Command::new("npm")
-        .args(arguments)
-        .current_dir(folder)
-        .env("PATH", setup::node_path()?)
+fn npm(arguments: &[&str]) -> Result<()> {
+    let status = run::npm(arguments)
         .stdout(std::io::stderr()) // stdout carries results only
         .status()
         .context("npm is missing; install the package npm")?;

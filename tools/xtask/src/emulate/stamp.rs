@@ -53,7 +53,7 @@ impl Stamp {
     }
 
     pub(super) fn finish(self) -> String {
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        update::hex::encode(&self.0.finalize())
     }
 }
 

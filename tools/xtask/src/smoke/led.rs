@@ -67,5 +67,5 @@ pub(crate) fn run(card: &Path) -> Result<()> {
 fn nonce(card: &Path) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let text = format!("{} {:?} {}", card.display(), now, std::process::id());
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    update::hex::encode(&Sha256::digest(text)[..8])
 }
