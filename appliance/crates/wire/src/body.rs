@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 /// Why a body could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// Not a body of this kind; says where it went wrong, without quoting secrets.
+    /// Not a body of this kind. The sentence may quote what the peer sent: answer with it, never
+    /// log it.
     #[error("the body is not of this kind: {0}")]
     Malformed(String),
     /// A whole body, and more behind it.
