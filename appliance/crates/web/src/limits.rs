@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Connections in TLS handshake or HTTP at once, all listeners together: about 60 KB each.
 pub const CONNECTIONS_MAX: usize = 256;
 
-/// Share of [`CONNECTIONS_MAX`] that one address may hold: a browser opens six, a class room behind
-/// one router shares an address.
+/// Share of [`CONNECTIONS_MAX`] that one address (IPv6: one /64) may hold: a browser opens six, a
+/// class room behind one router shares an address.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 96;
 
 /// A TLS handshake on a slow link takes two seconds; the rest is patience.
@@ -54,7 +54,8 @@ pub const WRONG_TRIES_MAX: u32 = 10;
 /// How long it has to wait, and how long wrong tries are remembered.
 pub const WRONG_TRIES_PAUSE: Duration = Duration::from_secs(60);
 
-/// Addresses whose wrong tries are remembered; the longest-quiet one makes room. 64 bytes each.
+/// Addresses whose wrong tries are remembered; the longest-quiet one makes room, one that waits
+/// only after all others. 64 bytes each.
 pub const THROTTLED_MAX: usize = 4096;
 
 /// Longest validity of a leaf (CA/Browser Forum, Apple HT211025: 398 days; one spared).
