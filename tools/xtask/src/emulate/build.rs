@@ -102,15 +102,19 @@ fn npm(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The tool's own program stands for the code that writes images.
+/// This program, which stands for the code that writes images; there even when a newer
+/// one was built meanwhile.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
 fn fingerprint(tree: &Path, built: &Built, debian: &Debian) -> Result<String> {
     let mut stamp = Stamp::default();
     stamp.text(manifest::TEXT);
     stamp.text(&build_time_s(tree)?.to_string());
     stamp.folder(&tree.join("overlay"), &[])?;
-    for program in built.programs.values().chain([&built.initramfs, &std::env::current_exe()?]) {
+    for program in built.programs.values().chain([&built.initramfs]) {
         stamp.file(program)?;
     }
+    stamp.file(Path::new(OWN_PROGRAM))?;
     for folder in debian.folders() {
         stamp.text(&folder.display().to_string());
     }
