@@ -164,7 +164,8 @@ impl Page {
         }
         let host = format!("localhost:{}", self.https);
         let seconds = self.started.elapsed().as_secs_f32();
-        println!("\nThe box answers after {seconds:.1} s. Whoever opens this link first owns it:");
+        println!("\nThe box answers after {seconds:.1} s. Whoever opens this link first owns it,");
+        println!("unless somebody already does:");
         println!("\n  {}\n", image::provision::claim_link(&host, &card.token));
         println!("Your browser warns about the certificate, as with a new box: go on anyway.");
         None
