@@ -167,16 +167,16 @@ impl Pi {
     }
 
     /// Kills QEMU: the guest's page cache is lost, what reached the card file stays. Returns when
-    /// QEMU was gone for certain.
+    /// the signal had been sent; giving its memory back takes QEMU longer than the guest lives on.
     pub fn kill(mut self) -> Result<Instant> {
-        self.stop_qemu()?;
-        Ok(Instant::now())
+        self.stop_qemu()
     }
 
-    fn stop_qemu(&mut self) -> Result<()> {
+    fn stop_qemu(&mut self) -> Result<Instant> {
         self.running.qemu.kill()?; // no error when it has left by itself
+        let killed_at = Instant::now();
         self.running.qemu.wait()?;
-        Ok(())
+        Ok(killed_at)
     }
 
     fn ended(&mut self) -> Result<End> {

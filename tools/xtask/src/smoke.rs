@@ -98,8 +98,8 @@ fn load(
         return Ok(pi);
     }
     runtime.block_on(speaker.settle_until(&pi.https, messages / 2, INFLIGHT_MIN))?;
-    let gone = pi.pi.kill()?;
-    let age = gone.saturating_duration_since(speaker.last_ack());
+    let killed_at = pi.pi.kill()?;
+    let age = killed_at.saturating_duration_since(speaker.last_ack());
     figures.inflight.push(speaker.in_flight());
     figures.ack_age_ms.push(age.as_millis());
     if age >= ACK_AGE_MAX {
