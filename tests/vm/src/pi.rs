@@ -158,7 +158,7 @@ impl Pi {
     /// no power key, as the board has none: there this pulls the plug.
     pub fn power_off(mut self, at_most: Duration) -> Result<()> {
         if self.options.machine == Machine::Raspi4b {
-            return self.stop_qemu();
+            return self.stop_qemu().map(drop);
         }
         self.running.monitor.power_key()?;
         let deadline = Instant::now() + at_most;
