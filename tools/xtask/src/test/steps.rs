@@ -69,6 +69,11 @@ pub(super) const STEPS: &[Step] = &[
         commands: || vec![cargo(&["xtask", "emulate", "--smoke"])],
     },
     Step {
+        name: "linux61",
+        about: "the same programs on Debian 12's own kernel, the oldest that is supported",
+        commands: || vec![cargo(&["xtask", "emulate", "--kernel", "6.1", "--smoke"])],
+    },
+    Step {
         name: "pi4",
         about: "the same card on QEMU's Pi 4B: the status LED moves the real GPIO block",
         commands: || vec![cargo(&["xtask", "emulate", "--machine", "raspi4b", "--smoke"])],
