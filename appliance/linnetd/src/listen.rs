@@ -18,6 +18,17 @@ pub(crate) fn bind(args: &Args) -> anyhow::Result<Listeners> {
     })
 }
 
+/// The same sockets once more, so that the ports stay open while one holder gives them up.
+pub(crate) fn again(listeners: &Listeners) -> std::io::Result<Listeners> {
+    let other =
+        |socket: &Option<TcpListener>| socket.as_ref().map(TcpListener::try_clone).transpose();
+    Ok(Listeners {
+        https: listeners.https.try_clone()?,
+        http: other(&listeners.http)?,
+        native: other(&listeners.native)?,
+    })
+}
+
 fn bind_one(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .with_context(|| format!("can't listen on {address}: is another server running there?"))

@@ -25,6 +25,7 @@ use crate::args::Args;
 use crate::core::now;
 use crate::data::make_folder;
 use crate::limits::{RESCUE_DEVICES_MAX, STACK_BYTES};
+use crate::listen;
 use crate::recover::random_u64;
 use crate::report::Reporter;
 use crate::run::{CLOCK_FLOOR, End};
@@ -52,8 +53,8 @@ impl Case {
 /// Serves the case until the process is told to end.
 pub(crate) fn serve(
     args: &Args,
-    listeners: web::Listeners,
-    network: web::Network,
+    listeners: &web::Listeners,
+    network: &web::Network,
     case: Case,
     reporter: &Reporter,
     (ends, end): (Sender<End>, &Receiver<End>),
@@ -63,21 +64,29 @@ pub(crate) fn serve(
     let site = page(&reason);
     let box_id = case.state.meta().box_id;
     let core = Arc::new(RescueCore::new(case, ends)?);
-    let config = |listeners, data| web::Config {
-        listeners,
-        data,
-        version: env!("CARGO_PKG_VERSION"),
-        box_id,
-        network,
-        clock: Arc::new(now),
-        clock_floor: CLOCK_FLOOR,
-        core,
-        // A session would have nothing to do here; its client asks for the facts and finds out.
-        adopt: Arc::new(|_| false),
-        claim: None,
-        site,
+    let start = |data: PathBuf| -> anyhow::Result<web::Web> {
+        Ok(web::start(web::Config {
+            listeners: listen::again(listeners)?,
+            data,
+            version: env!("CARGO_PKG_VERSION"),
+            box_id,
+            network: network.clone(),
+            clock: Arc::new(now),
+            clock_floor: CLOCK_FLOOR,
+            core: core.clone(),
+            // A session would have nothing to do here; its client asks for the facts and finds out.
+            adopt: Arc::new(|_| false),
+            claim: None,
+            site,
+        })?)
     };
-    let web = web::start(config(listeners, keys_folder(args)?))?;
+    let web = match keys_folder(args).and_then(&start) {
+        Err(error) => {
+            tracing::error!("the box's keys are unusable, so this run has its own: {error:#}");
+            start(own_folder()?)?
+        }
+        web => web?,
+    };
     tracing::info!(https = %web.addresses().https, "the rescue page is served");
     reporter.rescue(reason, web);
     let end = end.recv().context("nobody is left who could end the process")?;
@@ -93,6 +102,10 @@ fn keys_folder(args: &Args) -> anyhow::Result<PathBuf> {
     if is_writable(&args.data) {
         return Ok(args.data.clone());
     }
+    own_folder()
+}
+
+fn own_folder() -> anyhow::Result<PathBuf> {
     let name = format!("linnet-rescue-{:016x}", random_u64()?);
     let folder = std::env::temp_dir().join(name);
     make_folder(&folder)?;

@@ -11,7 +11,7 @@
 //! | web | its sockets | core and files (answers are awaited) |
 
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, bail};
@@ -19,7 +19,7 @@ use chat::limits::Shares;
 use chat::{ApiCall, ApiReply, Config};
 use files::Files;
 use ring::{RingConfig, RingHandle, Rings};
-use web::{Network, Web};
+use web::{Listeners, Network, Web};
 use wire::ids::{BoxId, Epoch, Offset, ProvisionId, TimeMs};
 use wire::server::{Closing, Reason};
 
@@ -57,7 +57,6 @@ pub(crate) enum End {
 
 /// Serves until it is told to end.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let budget = Budget::of_this_machine();
     let listeners = listen::bind(args)?;
     let control = args.control.as_deref().map(Control::connect).transpose()?;
     let init = control
@@ -68,39 +67,113 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let status = Arc::new(Status::default());
     let reporter = Reporter::start(args, control, &status, ends.clone())?;
     let told = init.as_ref().and_then(|init| init.welcome.rescue.clone());
-    let rescue = |case, listeners| {
+    let start = Start { args, init: init.as_ref(), status, reporter: &reporter, end: &end };
+    let rescue = |case| {
         let network = network(args, init.as_ref());
-        rescue::serve(args, listeners, network, case, &reporter, (ends.clone(), &end))
+        rescue::serve(args, &listeners, &network, case, &reporter, (ends.clone(), &end))
     };
     if let Some(reason) = args.rescue.clone().or(told) {
-        return rescue(rescue::Case::without_data(reason), listeners).map(drop);
+        return rescue(rescue::Case::without_data(reason)).map(drop);
     }
-    let data = DataFolder::open(&args.data)?;
-    let recovered = match recover::recover(&data, wish(args, &budget), &status)? {
-        Outcome::Ready(recovered) => *recovered,
-        Outcome::Rescue(case) => {
-            let end = rescue(*case, listeners)?;
-            drop(data);
-            return after_rescue(args, end);
-        }
+    let data = DataFolder::open(&args.data);
+    let served = match &data {
+        Ok(data) => start.serve(data, &listeners),
+        Err(error) => Err(anyhow::anyhow!("{error:#}")),
     };
-    let lost = recovered.lost;
-    let used = recovered.chat.state().meta().provisions.clone();
-    let engine = Engine::start(args, &budget, recovered, data.log(), &status)?;
-    let (box_id, claimed) = engine.begin(lost)?;
-    let claim = Arc::new(claim_keeper(&data, init.as_ref(), claimed, &used)?);
-    let network = network(args, init.as_ref());
-    let web = engine.open_doors(listeners, &data, box_id, network, &status, &claim)?;
-    say_where(args, &web, &claim);
-    let nonce = init.as_ref().and_then(|init| init.welcome.boot_nonce.clone());
-    let examiner = probe::Examiner::new(engine.link.clone(), status, nonce);
-    reporter.serving(examiner, web);
-    let _: End = end.recv().context("nobody is left who could end the process")?;
-    tracing::info!("ending: finishing what was taken");
-    // It holds queues of the others, so it goes first.
-    reporter.end_web();
-    engine.stop();
-    Ok(())
+    let case = match served {
+        Ok(Served::Ended) => return Ok(()),
+        Ok(Served::Rescue(case)) => *case,
+        // At a terminal the error and the exit code say more than a page.
+        Err(error) if init.is_none() => return Err(error),
+        // Init does not start again what was refused, so this page is all that people have.
+        Err(error) => start.case(data.as_ref().ok(), &error),
+    };
+    let end = rescue(case)?;
+    drop(data);
+    after_rescue(args, init.is_some(), end)
+}
+
+/// What starting up needs.
+struct Start<'a> {
+    args: &'a Args,
+    init: Option<&'a Init>,
+    status: Arc<Status>,
+    reporter: &'a Reporter,
+    end: &'a Receiver<End>,
+}
+
+/// How starting up went on.
+enum Served {
+    /// The box served and was told to end.
+    Ended,
+    Rescue(Box<rescue::Case>),
+}
+
+impl Start<'_> {
+    /// Recovers and serves until the end. With an error, what was started has been told to end.
+    fn serve(&self, data: &DataFolder, listeners: &Listeners) -> anyhow::Result<Served> {
+        let budget = Budget::of_this_machine();
+        let recovered = match recover::recover(data, wish(self.args, &budget), &self.status)? {
+            Outcome::Ready(recovered) => *recovered,
+            Outcome::Rescue(case) => return Ok(Served::Rescue(case)),
+        };
+        let used = recovered.chat.state().meta().provisions.clone();
+        let recovery = Recovery { lost: recovered.lost, used };
+        let engine = Engine::start(self.args, &budget, recovered, data.log(), &self.status)?;
+        if let Err(error) = self.open(&engine, &recovery, data, listeners) {
+            engine.stop();
+            return Err(error);
+        }
+        let _: End = self.end.recv().context("nobody is left who could end the process")?;
+        tracing::info!("ending: finishing what was taken");
+        // It holds queues of the others, so it goes first.
+        self.reporter.end_web();
+        engine.stop();
+        Ok(Served::Ended)
+    }
+
+    /// Opens the doors of a box whose threads run.
+    fn open(
+        &self,
+        engine: &Engine,
+        recovery: &Recovery,
+        data: &DataFolder,
+        listeners: &Listeners,
+    ) -> anyhow::Result<()> {
+        let (box_id, claimed) = engine.begin(recovery.lost)?;
+        let claim = Arc::new(claim_keeper(data, self.init, claimed, &recovery.used)?);
+        let network = network(self.args, self.init);
+        let listeners = listen::again(listeners).context("a listening socket is unusable")?;
+        let web = engine.open_doors(listeners, data, box_id, network, &self.status, &claim)?;
+        say_where(self.args, &web, &claim);
+        let nonce = self.init.and_then(|init| init.welcome.boot_nonce.clone());
+        let examiner = probe::Examiner::new(engine.link.clone(), self.status.clone(), nonce);
+        self.reporter.serving(examiner, web);
+        Ok(())
+    }
+
+    /// Why the box could not start, with what can be read, so that the owner gets a backup.
+    fn case(&self, data: Option<&DataFolder>, error: &anyhow::Error) -> rescue::Case {
+        let reason = format!("The box could not start: {error:#}");
+        let wish = wish(self.args, &Budget::of_this_machine());
+        let readable = data.map(|data| (data, recover::recover(data, wish, &self.status)));
+        match readable {
+            Some((data, Ok(Outcome::Ready(recovered)))) => rescue::Case {
+                reason,
+                state: recovered.chat.state().clone(),
+                log: Some((data.log(), recovered.log.reader().clone())),
+                salvageable: false,
+            },
+            Some((_, Ok(Outcome::Rescue(case)))) => *case,
+            _ => rescue::Case::without_data(reason),
+        }
+    }
+}
+
+/// What is asked of recovery after its log and state went to their threads.
+struct Recovery {
+    lost: bool,
+    used: Vec<ProvisionId>,
 }
 
 fn network(args: &Args, init: Option<&Init>) -> Network {
@@ -127,12 +200,16 @@ fn claim_keeper(
 }
 
 /// Salvage happens in place; then the program starts anew, under the same process id.
-fn after_rescue(args: &Args, end: End) -> anyhow::Result<()> {
+fn after_rescue(args: &Args, under_init: bool, end: End) -> anyhow::Result<()> {
     match end {
         End::Asked => Ok(()),
         End::Salvage => {
-            restore::salvage(&args.data)?;
-            Err(memory::restart()).context("salvaged, but the program could not start again")
+            match restore::salvage(&args.data) {
+                // The new run finds the damage again and serves its page.
+                Err(error) if under_init => tracing::error!("not salvaged: {error:#}"),
+                salvaged => salvaged?,
+            }
+            Err(memory::restart()).context("the program could not start again after salvage")
         }
     }
 }
@@ -220,7 +297,7 @@ impl Engine {
     /// Starts the web server: from now on people can connect.
     fn open_doors(
         &self,
-        listeners: web::Listeners,
+        listeners: Listeners,
         data: &DataFolder,
         box_id: BoxId,
         network: Network,

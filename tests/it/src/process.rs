@@ -62,6 +62,29 @@ impl Linnetd {
         server
     }
 
+    /// Starts one that can't use its data folder's keys and makes others below `temporary`. What
+    /// it trusts from then on is there.
+    pub fn start_with_own_keys(data: &Path, arguments: &[&str], temporary: &Path) -> Self {
+        let mut command = Command::new(binary());
+        command.env("TMPDIR", temporary);
+        let mut server = Self::spawn(command, data, arguments);
+        let deadline = Instant::now() + PATIENCE;
+        server.data = loop {
+            if let Some(status) = server.child.try_wait().expect("it is our child") {
+                panic!("linnetd ended with {status}:\n{}", server.log());
+            }
+            let entries = std::fs::read_dir(temporary).expect("the folder is there");
+            let mut entries = entries.map(|entry| entry.expect("an entry").path());
+            if let Some(keys) = entries.find(|path| path.join("tls/ca.crt").exists()) {
+                break keys;
+            }
+            assert!(Instant::now() < deadline, "linnetd makes no keys:\n{}", server.log());
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        server.wait_ready();
+        server
+    }
+
     fn spawn(mut command: Command, data: &Path, arguments: &[&str]) -> Self {
         let [https, native, http] = free_ports();
         command

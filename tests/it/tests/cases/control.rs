@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use linnet_it::PATIENCE;
 use linnet_it::person::Person;
-use linnet_it::process::Linnetd;
+use linnet_it::process::{Linnetd, run};
 use serde_json::json;
 use update::claim::{ClaimToken, ProvisioningId};
 use update::control::{
@@ -75,11 +75,28 @@ fn welcome(token: &ClaimToken, id: ProvisioningId, rescue: Option<String>) -> We
 
 /// Starts linnetd below a made-up init.
 fn start(folder: &Path, welcome: Welcome) -> (Linnetd, Init) {
+    start_by(folder, welcome, |data, control| Linnetd::start_with(data, control))
+}
+
+/// As `start`, for one that can't use the keys in its data folder.
+fn start_with_own_keys(folder: &Path, welcome: Welcome) -> (Linnetd, Init) {
+    let temporary = folder.join("temporary");
+    std::fs::create_dir(&temporary).expect("the folder is writable");
+    start_by(folder, welcome, |data, control| {
+        Linnetd::start_with_own_keys(data, control, &temporary)
+    })
+}
+
+fn start_by(
+    folder: &Path,
+    welcome: Welcome,
+    start: impl FnOnce(&Path, &[&str]) -> Linnetd,
+) -> (Linnetd, Init) {
     let socket = folder.join("init.sock");
     let listener = UnixListener::bind(&socket).expect("the folder is writable");
     let accepting = std::thread::spawn(move || Init::accept(&listener, welcome));
     let socket = socket.to_str().expect("UTF-8");
-    let server = Linnetd::start_with(&folder.join("data"), &["--control", socket]);
+    let server = start(&folder.join("data"), &["--control", socket]);
     (server, accepting.join().expect("linnetd says hello"))
 }
 
@@ -131,4 +148,52 @@ fn a_rescue_that_init_asks_for_is_served_and_reported() {
     assert!(!health.ok && health.detail == reason, "{health:?}");
     let facts = server.request("GET", "/api/facts", &[], None).json();
     assert_eq!(facts["rescue"], reason);
+}
+
+#[test]
+fn a_damaged_authority_leads_to_the_rescue_page_and_a_backup_under_init_and_to_an_error_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Linnetd::start(&data);
+    let ann = server.claim("ann");
+    assert!(server.stop().success());
+    std::fs::write(data.join("tls/ca.key"), "noise").unwrap();
+    let (status, output) = run(&["--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+    assert!(!status.success() && output.contains("ca.key"), "{output}");
+
+    let id = ProvisioningId::from_random([6; 16]);
+    let welcome = welcome(&ClaimToken::from_random([5; 16]), id, None);
+    let (server, mut init) = start_with_own_keys(folder.path(), welcome);
+    let facts = server.request("GET", "/api/facts", &[], None).json();
+    assert!(facts["rescue"].as_str().is_some_and(|text| text.contains("ca.key")), "{facts}");
+    let health = init.health();
+    assert!(!health.ok && health.detail.contains("ca.key"), "{health:?}");
+    let bearer = ann.bearer();
+    let backup = server.request("GET", "/api/backup", &[("Authorization", &bearer)], None);
+    assert!(backup.status == 200 && backup.body.starts_with(b"LinnetBk"), "{}", backup.text());
+    control::write_frame(&mut init.stream, &FromInit::Shutdown { grace_ms: 5_000 }).unwrap();
+    assert!({ server }.wait_end().success());
+}
+
+#[test]
+fn a_data_folder_that_can_t_be_used_leads_to_the_rescue_page_under_init() {
+    // A file where a folder belongs: it stands for a card that gives errors, also for root.
+    for damaged in ["log", "index.redb"] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        match damaged {
+            "log" => std::fs::write(data.join(damaged), "noise").unwrap(),
+            _ => std::fs::create_dir(data.join(damaged)).unwrap(),
+        }
+        let (status, output) = run(&["--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+        assert!(!status.success(), "{damaged}: {output}");
+        let id = ProvisioningId::from_random([6; 16]);
+        let welcome = welcome(&ClaimToken::from_random([5; 16]), id, None);
+        let (server, mut init) = start(folder.path(), welcome);
+        let facts = server.request("GET", "/api/facts", &[], None).json();
+        let reason = facts["rescue"].as_str().unwrap_or_default();
+        assert!(reason.contains("could not start"), "{damaged}: {facts}");
+        assert!(!init.health().ok, "{damaged}");
+    }
 }
