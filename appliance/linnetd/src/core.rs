@@ -33,6 +33,8 @@ pub(crate) struct Core {
     durable: Offset,
     room: u64,
     next_tick: Instant,
+    /// The store is at work for the core.
+    checkpointing: bool,
 }
 
 /// Whom the core tells what.
@@ -59,12 +61,13 @@ impl Core {
             durable,
             room: 0,
             next_tick: Instant::now(),
+            checkpointing: false,
         }
     }
 
     /// Runs until it is told to stop and what is under way is done.
     pub(crate) fn run(mut self) {
-        let mut deadline = None;
+        let (mut deadline, mut last_checkpoint) = (None, false);
         loop {
             let wait = self.next_tick.saturating_duration_since(Instant::now());
             match self.inbox.events.recv_timeout(wait) {
@@ -77,6 +80,10 @@ impl Core {
             self.hand_over();
             if self.ports.link.stopping() {
                 let deadline = *deadline.get_or_insert_with(|| Instant::now() + DRAIN);
+                if self.is_done() && !last_checkpoint {
+                    last_checkpoint = true;
+                    self.feed(Input::Stopping);
+                }
                 if self.is_done() || Instant::now() > deadline {
                     return;
                 }
@@ -84,9 +91,9 @@ impl Core {
         }
     }
 
-    /// Everything that was taken is durable and told.
+    /// Everything that was taken is durable and told, and the store is at rest.
     fn is_done(&self) -> bool {
-        self.unsent.is_empty() && self.durable == self.appended
+        self.unsent.is_empty() && self.durable == self.appended && !self.checkpointing
     }
 
     /// Takes what waits, up to a bound, so that one fdatasync carries all of it.
@@ -130,6 +137,7 @@ impl Core {
         }
         while let Ok(end) = self.inbox.checkpoints.try_recv() {
             let applied = end.applied;
+            self.checkpointing = false;
             self.feed(if end.done {
                 Input::CheckpointDone { applied }
             } else {
@@ -197,7 +205,8 @@ impl Core {
 
     /// The core has one checkpoint under way at a time, so the index thread's queue takes it.
     fn checkpoint(&mut self, applied: Offset, changes: Vec<chat::Change>) {
-        if self.ports.index.try_send(Checkpoint { applied, changes }).is_err() {
+        self.checkpointing = self.ports.index.try_send(Checkpoint { applied, changes }).is_ok();
+        if !self.checkpointing {
             self.feed(Input::CheckpointFailed { applied });
         }
     }

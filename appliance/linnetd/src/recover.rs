@@ -141,7 +141,8 @@ fn report(report: &log::RecoveryReport, status: &Status) {
         let records = dropped.records.map_or("unknown".into(), |count| count.to_string());
         let text = format!(
             "A torn batch at the end of the log was dropped (segment {}, byte {}, records from \
-             {}, number {records}). Nobody had got an ack for it.",
+             {}, number {records}). After a power cut that is what was being written, and nobody \
+             had got an ack for it; a worn card can damage the last batch in the same way.",
             dropped.segment, dropped.byte, dropped.first_offset
         );
         tracing::warn!("{text}");

@@ -138,6 +138,7 @@ impl Chat {
             Input::CheckpointDone { applied } => self.checkpoint_done(applied),
             Input::CheckpointFailed { applied } => self.checkpoints.failed(applied, self.now),
             Input::Tick => self.tick(),
+            Input::Stopping => self.checkpoint_at_end(),
         }
         self.ride_cursors();
         self.checkpoint_when_due();

@@ -86,6 +86,8 @@ pub enum Input {
     },
     /// About ten times a second.
     Tick,
+    /// The process ends in an orderly way: what the store does not hold yet goes into it now.
+    Stopping,
 }
 
 /// Something must happen outside.

@@ -75,7 +75,7 @@ fn welcome(token: &ClaimToken, id: ProvisioningId, rescue: Option<String>) -> We
 
 /// Starts linnetd below a made-up init.
 fn start(folder: &Path, welcome: Welcome) -> (Linnetd, Init) {
-    start_by(folder, welcome, |data, control| Linnetd::start_with(data, control))
+    start_by(folder, welcome, Linnetd::start_with)
 }
 
 /// As `start`, for one that can't use the keys in its data folder.

@@ -159,6 +159,17 @@ fn a_torn_batch_after_the_last_ack_is_dropped_and_said() {
 }
 
 #[test]
+fn damage_in_the_last_batch_after_an_orderly_stop_is_never_taken_for_torn() {
+    let scene = scene(50, 40);
+    assert!(Linnetd::start(&scene.data).stop().success());
+    let tail = scene.segments().pop().expect("a segment");
+    flip(&tail, end_of_data(&tail) - 512);
+    let server = Linnetd::start(&scene.data);
+    let facts = server.request("GET", "/api/facts", &[], None).json();
+    assert!(facts["rescue"].as_str().is_some_and(|text| text.contains("damaged")), "{facts}");
+}
+
+#[test]
 fn a_record_that_crashed_replay_three_times_is_skipped_and_said() {
     let mut scene = scene(40, 40);
     // What a third crash at this record leaves behind (the log's FORMAT.md, replay guard).

@@ -186,3 +186,20 @@ fn a_checkpoint_that_failed_goes_into_the_next_one() {
     bench.tick(crate::limits::CHECKPOINT_RETRY_MS);
     assert_eq!(bench.store, changes);
 }
+
+#[test]
+fn an_orderly_end_puts_everything_into_the_store_once() {
+    let mut bench = Bench::with_users(2);
+    let session = bench.connect(DeviceId(1), Offset(0));
+    bench.frame(session, direct(1, 2));
+    bench.chat.handle(bench.now, Input::Stopping);
+    let Some(Output::Checkpoint { applied, .. }) = bench.chat.poll_output() else {
+        panic!("a checkpoint long before its time");
+    };
+    assert_eq!(applied, bench.chat.state().head());
+    bench.chat.handle(bench.now, Input::Stopping);
+    assert_eq!(bench.chat.poll_output(), None, "one is under way");
+    bench.chat.handle(bench.now, Input::CheckpointDone { applied });
+    bench.chat.handle(bench.now, Input::Stopping);
+    assert_eq!(bench.chat.poll_output(), None, "the card is not worn for nothing");
+}
