@@ -369,12 +369,11 @@ fn ring_config(args: &Args, budget: &Budget) -> RingConfig {
 
 /// Gives an established connection to a ring; one that no ring has a place for is closed.
 fn adopt(rings: &RingHandle, handover: web::Handover) -> bool {
-    let web::Handover { stream, tls, plaintext, protocol, peer } = handover;
+    let web::Handover { stream, tls, plaintext, protocol, peer, permit } = handover;
     let protocol = match protocol {
         web::Protocol::Native => ring::Protocol::Native,
         web::Protocol::WebSocket { binary } => ring::Protocol::WebSocket { binary },
     };
-    let permit = Box::new(());
     rings.adopt(ring::Handover { stream, tls, plaintext, protocol, peer, permit }).is_ok()
 }
 

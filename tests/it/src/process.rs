@@ -255,6 +255,13 @@ impl Linnetd {
         }
     }
 
+    /// A greeted session on the native port; none when the server has no place for it.
+    pub fn try_open_native(&self) -> Option<Session> {
+        let stream = tls::connect(&self.tls(&[b"linnet"]), self.native).ok()?;
+        let mut session = Session::native(stream);
+        session.receive().ok().map(|_| session)
+    }
+
     fn open_ws(&self, protocol: &str, door: Door) -> Session {
         let stream = self.connect_https().expect("the HTTPS port answers");
         let address = self.https;

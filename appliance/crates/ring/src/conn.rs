@@ -38,8 +38,8 @@ pub(crate) struct Conn {
     pub(crate) known: bool,
     /// Bytes read before it signed in.
     pub(crate) unknown_bytes: u64,
-    /// Given back to its owner when the connection is over.
-    _permit: Box<dyn Send>,
+    /// Given back to its owner when somebody signed in, or when the connection is over.
+    pub(crate) permit: Option<Box<dyn Send>>,
 }
 
 /// Life of a connection, in this order.
@@ -91,7 +91,7 @@ impl Conn {
             peer_ended: false,
             known: false,
             unknown_bytes: 0,
-            _permit: permit,
+            permit: Some(permit),
         };
         (conn, stream)
     }

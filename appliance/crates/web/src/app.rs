@@ -11,6 +11,7 @@ use crate::config::{Claimable, Clock, Config, Network, StaticFile};
 use crate::core::{Core, CoreError, Facts};
 use crate::handover::Adopt;
 use crate::passwords::Passwords;
+use crate::server::Place;
 use crate::throttle::Throttle;
 use crate::trust::{Trust, TrustError};
 
@@ -121,11 +122,17 @@ pub(crate) struct Peer {
     pub(crate) tls_exporter: Option<[u8; 32]>,
     /// The claim challenge given on this connection.
     pub(crate) challenge: Arc<Mutex<Option<Challenge>>>,
+    /// Held by the connection, and by the session that it becomes.
+    pub(crate) place: Arc<Place>,
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr, tls_exporter: Option<[u8; 32]>) -> Self {
-        Self { address, tls_exporter, challenge: Arc::default() }
+    pub(crate) fn new(
+        address: SocketAddr,
+        tls_exporter: Option<[u8; 32]>,
+        place: Arc<Place>,
+    ) -> Self {
+        Self { address, tls_exporter, challenge: Arc::default(), place }
     }
 }
 

@@ -35,4 +35,7 @@ pub struct Handover {
     pub protocol: Protocol,
     /// Who.
     pub peer: SocketAddr,
+    /// Its place among the connections of its address and of all. The new owner drops it when
+    /// somebody signed in on the session, or at its end: until then it counts like any other.
+    pub permit: Box<dyn Send>,
 }

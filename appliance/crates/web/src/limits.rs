@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Connections in TLS handshake or HTTP at once, all listeners together: about 60 KB each.
+/// Connections in TLS handshake, in HTTP or in a session that nobody signed in on, at once, all
+/// listeners together: about 60 KB each.
 pub const CONNECTIONS_MAX: usize = 256;
 
 /// Share of [`CONNECTIONS_MAX`] that one address (IPv6: one /64) may hold: a browser opens six, a

@@ -228,8 +228,8 @@ struct Places {
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// One connection's place; dropped with it.
-struct Place {
+/// One connection's place. A session keeps it after the hand-over until somebody signed in.
+pub(crate) struct Place {
     address: IpAddr,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     _permit: Option<OwnedSemaphorePermit>,

@@ -24,6 +24,7 @@ use crate::app::{App, Peer};
 use crate::errors::ApiError;
 use crate::handover::{Adopt, Handover, Protocol};
 use crate::limits::HANDSHAKE_TIMEOUT;
+use crate::server::Place;
 
 /// Server frames are JSON text, unless the client's frames say otherwise later.
 pub const SUBPROTOCOL_JSON: &str = "linnet.json";
@@ -47,8 +48,16 @@ pub(crate) async fn websocket(
     let protocol = answer.protocol();
     let adopt = Arc::clone(&app.adopt);
     let upgrade = hyper::upgrade::on(&mut request);
-    tokio::spawn(finish(upgrade, adopt, protocol, peer.address));
+    let session = Session { protocol, peer: peer.address, place: peer.place };
+    tokio::spawn(finish(upgrade, adopt, session));
     answer.into_response()
+}
+
+/// What is known of a session before it is handed over.
+pub(crate) struct Session {
+    pub(crate) protocol: Protocol,
+    pub(crate) peer: SocketAddr,
+    pub(crate) place: Arc<Place>,
 }
 
 /// What the 101 will say.
@@ -132,14 +141,15 @@ fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
 }
 
 /// Waits until the 101 is written, then takes the connection apart.
-async fn finish(upgrade: OnUpgrade, adopt: Adopt, protocol: Protocol, peer: SocketAddr) {
+async fn finish(upgrade: OnUpgrade, adopt: Adopt, session: Session) {
+    let peer = session.peer;
     let Ok(Ok(upgraded)) = timeout(HANDSHAKE_TIMEOUT, upgrade).await else {
         return tracing::debug!(%peer, "the connection ended before its upgrade");
     };
     let Some((socket, tls, plaintext)) = take_apart(upgraded) else {
         return tracing::error!(%peer, "an upgraded connection is not ours");
     };
-    hand_over(socket, tls, plaintext, protocol, peer, adopt).await;
+    hand_over(socket, tls, plaintext, session, adopt).await;
 }
 
 fn take_apart(upgraded: Upgraded) -> Option<(TcpStream, ServerConnection, Vec<u8>)> {
@@ -153,10 +163,10 @@ pub(crate) async fn hand_over(
     socket: TcpStream,
     mut tls: ServerConnection,
     mut plaintext: Vec<u8>,
-    protocol: Protocol,
-    peer: SocketAddr,
+    session: Session,
     adopt: Adopt,
 ) {
+    let Session { protocol, peer, place } = session;
     let settled = timeout(HANDSHAKE_TIMEOUT, settle(&socket, &mut tls, &mut plaintext)).await;
     let stream = match settled {
         Ok(Ok(())) => into_blocking(socket),
@@ -167,7 +177,8 @@ pub(crate) async fn hand_over(
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%peer, %error, "a session broke off at hand-over"),
     };
-    let handover = Handover { stream, tls: Some(tls), plaintext, protocol, peer };
+    let handover =
+        Handover { stream, tls: Some(tls), plaintext, protocol, peer, permit: Box::new(place) };
     if !adopt(handover) {
         tracing::warn!(%peer, "no room for a session; it was closed");
     }

@@ -22,6 +22,9 @@ const IDLE_RSS_KIB_MAX: u64 = if cfg!(debug_assertions) { 30 * 1024 } else { 20 
 /// What a session may cost beyond an idle server, in KiB: measured 9 with TLS.
 const SESSION_KIB_MAX: u64 = 40;
 
+/// Connections of one address that nobody signed in on: the web crate's limit.
+const PLACES_PER_ADDRESS: usize = 96;
+
 #[test]
 fn a_slow_reader_gets_notes_and_recovers_by_sync_without_a_hole() {
     let folder = tempfile::tempdir().unwrap();
@@ -90,6 +93,28 @@ fn two_hundred_sessions_get_one_message_each() {
     let rss = server.rss_kib();
     println!("200 sessions: RSS {rss} KiB");
     assert!(rss < IDLE_RSS_KIB_MAX + 200 * SESSION_KIB_MAX, "{rss} KiB");
+}
+
+#[test]
+fn one_address_holds_only_so_many_sessions_that_nobody_signed_in_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Linnetd::start(folder.path());
+    let mut ann = server.claim("ann");
+    let (mut at_ann, _) = ann.enter(&server, Door::Native);
+    let mut strangers = Vec::new();
+    while let Some(session) = server.try_open_native() {
+        strangers.push(session);
+        assert!(strangers.len() <= PLACES_PER_ADDRESS, "no limit");
+    }
+    assert!(strangers.len() > PLACES_PER_ADDRESS / 2, "{}", strangers.len());
+    // Whoever is in stays in, and the places come back.
+    let room = ann.create_room(&mut at_ann, "school", &[]);
+    ann.say(&mut at_ann, room, "still here");
+    drop(strangers);
+    let deadline = Instant::now() + PATIENCE;
+    while server.try_open_native().is_none() {
+        assert!(Instant::now() < deadline, "the places never came back");
+    }
 }
 
 #[test]

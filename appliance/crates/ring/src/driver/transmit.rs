@@ -19,7 +19,10 @@ impl Driver {
         let Some(conn) = self.table.get_mut(key).filter(|conn| conn.phase == Phase::Open) else {
             return;
         };
-        conn.known |= matches!(frame.message(), ServerMessage::Welcome(_));
+        if matches!(frame.message(), ServerMessage::Welcome(_)) {
+            conn.known = true;
+            conn.permit = None;
+        }
         match conn.outbound.offer(frame, conn.codec.encoding(), flush_note, caps) {
             Offer::Queued => self.mark_dirty(key),
             Offer::Dropped => self.stats.fan_out_dropped += 1,

@@ -70,6 +70,25 @@ fn a_full_ring_gives_the_connection_back_and_permits_return() {
 }
 
 #[test]
+fn a_permit_returns_when_somebody_signed_in_and_not_before() {
+    let Some(rig) = Rig::start(small()) else { return };
+    let permit = Arc::new(());
+    let (mut client, stream, peer) = rig.pair();
+    let (tls, plaintext, protocol) = (None, Vec::new(), Protocol::Native);
+    let held = Box::new(Arc::clone(&permit));
+    let handover = Handover { stream, tls, plaintext, protocol, peer, permit: held };
+    assert!(rig.handle.adopt(handover).is_ok());
+    let RingEvent::Connected { session, .. } = rig.event() else { panic!("not connected") };
+    rig.send(session, &pong(1));
+    assert_eq!(read_native(&mut client).0, 1);
+    assert_eq!(Arc::strong_count(&permit), 2);
+    rig.welcome(&mut client, session, Protocol::Native);
+    until("the permit is back", || Arc::strong_count(&permit) == 1);
+    rig.send(session, &pong(2));
+    assert_eq!(read_native(&mut client).0, 2);
+}
+
+#[test]
 fn shutdown_tells_every_session_why() {
     let Some(rig) = Rig::start(RingConfig { rings: 2, ..small() }) else { return };
     let (mut native_client, _) = rig.adopt(Protocol::Native);

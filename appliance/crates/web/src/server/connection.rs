@@ -30,7 +30,7 @@ use crate::limits::{
 };
 use crate::pages;
 use crate::trust::{ALPN_HTTP, ALPN_NATIVE};
-use crate::upgrade;
+use crate::upgrade::{self, Session};
 
 /// Serves one accepted socket to its end, or to its hand-over.
 pub(super) async fn run(
@@ -40,25 +40,25 @@ pub(super) async fn run(
     app: Arc<App>,
     place: Place,
 ) {
+    let place = Arc::new(place);
     if let Err(error) = prepare(&socket) {
         return tracing::debug!(%peer, %error, "a connection ended at once");
     }
     match door {
         Door::Http(router) => {
-            serve_http(TokioIo::new(socket), router, app, Peer::new(peer, None)).await;
+            serve_http(TokioIo::new(socket), router, app, Peer::new(peer, None, place)).await;
         }
         Door::Https(acceptor, router) => {
             if let Some(stream) = handshake(acceptor, socket, peer).await {
-                serve_tls(stream, Some(router), peer, app).await;
+                serve_tls(stream, Some(router), peer, app, place).await;
             }
         }
         Door::Native(acceptor) => {
             if let Some(stream) = handshake(acceptor, socket, peer).await {
-                serve_tls(stream, None, peer, app).await;
+                serve_tls(stream, None, peer, app, place).await;
             }
         }
     }
-    drop(place);
 }
 
 /// Small answers leave at once, and a reader that takes nothing is dropped by the kernel.
@@ -93,6 +93,7 @@ async fn serve_tls(
     router: Option<Router>,
     address: SocketAddr,
     app: Arc<App>,
+    place: Arc<Place>,
 ) {
     let alpn = stream.get_ref().1.alpn_protocol();
     let native = alpn == Some(ALPN_NATIVE) || (router.is_none() && alpn.is_none());
@@ -101,10 +102,11 @@ async fn serve_tls(
         _ if native => {
             let (socket, tls) = stream.into_inner();
             let adopt = Arc::clone(&app.adopt);
-            upgrade::hand_over(socket, tls, Vec::new(), Protocol::Native, address, adopt).await;
+            let session = Session { protocol: Protocol::Native, peer: address, place };
+            upgrade::hand_over(socket, tls, Vec::new(), session, adopt).await;
         }
         Some(router) => {
-            let peer = Peer::new(address, exporter(stream.get_ref().1));
+            let peer = Peer::new(address, exporter(stream.get_ref().1), place);
             serve_http(TokioIo::new(stream), router, app, peer).await;
         }
         None => tracing::debug!(peer = %address, "HTTP on the native port"),
