@@ -39,7 +39,7 @@ pub(crate) struct IndexThread {
 }
 
 impl IndexThread {
-    /// Runs until the core is gone.
+    /// Runs until the core and the disk thread are gone.
     pub(crate) fn run(mut self) {
         loop {
             self.care();

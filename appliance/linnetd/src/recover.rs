@@ -435,6 +435,38 @@ mod tests {
     }
 
     #[test]
+    fn a_power_cut_right_after_the_log_was_salvaged_still_begins_another_incarnation() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path()).unwrap();
+        // Only the log knows of the middle one of three batches.
+        let Outcome::Ready(mut ready) = recovered(&data, wish(false, false)) else { panic!() };
+        let account = |offset| {
+            let (user, name) = (UserId(offset as u32), format!("ann{offset}"));
+            let (role, password_hash) = (wire::server::Role::Member, "x".to_owned());
+            let body = wire::record::UserAdded { user, name, role, password_hash };
+            Entry { body: body.into(), ..entry(offset) }
+        };
+        let bytes: Vec<_> = [entry(1), account(2), account(3)]
+            .iter()
+            .map(|entry| {
+                let mut batch = ready.log.new_batch();
+                assert!(batch.push(&[crate::records::to_record(entry)]).unwrap());
+                ready.log.append(&batch).unwrap().byte
+            })
+            .collect();
+        let path = data.log().join(ready.log.reader().segment_names()[0].file());
+        drop(ready);
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all_at(&[0xaa; 8], u64::from(bytes[1] as u32) + 96 + 64).unwrap();
+        let disk = RealDisk::open(&data.log()).unwrap();
+        let opened = Log::open(disk, Options::new(1), OpenFrom::default()).unwrap();
+        let OpenOutcome::Rescue(rescue) = opened else { panic!("damage below an ack") };
+        drop(rescue.salvage().unwrap());
+        let Outcome::Ready(ready) = recovered(&data, wish(false, false)) else { panic!() };
+        assert!(ready.lost && ready.log.next_offset() == 4);
+    }
+
+    #[test]
     fn salvage_overwrites_nothing_and_gives_no_offset_twice() {
         let folder = tempfile::tempdir().unwrap();
         let data = DataFolder::open(folder.path()).unwrap();

@@ -263,7 +263,14 @@ impl Engine {
             link: link.clone(),
             status: status.clone(),
         };
-        let disk = DiskThread { log, disk, batches, positions, link: link.clone() };
+        let disk = DiskThread {
+            log,
+            disk,
+            batches,
+            positions,
+            link: link.clone(),
+            _index: checkpoint_sender.clone(),
+        };
         let ports = Ports {
             link: link.clone(),
             rings: rings.handle(),
