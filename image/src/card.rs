@@ -1,12 +1,13 @@
-//! Writes a whole card: partition table, boot partitions, both slots filled. DATA and the slot area
-//! stay blank; the first boot makes them. Holes stay holes, so a card file is small on the host.
+//! Writes a whole card: partition table, boot partitions, both slots filled, slot records that say
+//! that DATA was not made. DATA stays blank; the first boot makes it. Holes stay holes, so a card
+//! file is small on the host.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use update::slots::Slot;
+use update::slots::{Slot, SlotArea};
 
 use crate::boot::{BootParts, autoboot_files, slot_files};
 use crate::fat;
@@ -44,6 +45,9 @@ fn fill(
     }
     let files = autoboot_files(manifest, parts)?;
     put_fat(&card, "AUTOBOOT", layout.disk_id, layout.autoboot, &files)?;
+    for copy in SlotArea::shipped() {
+        card.write_all_at(&copy.bytes, layout.slot_area.start + copy.offset as u64)?;
+    }
     for slot in Slot::ALL {
         let boot = layout.boot[slot.index()];
         let files = slot_files(manifest, layout, parts, slot)?;
@@ -133,6 +137,8 @@ pub fn partition(card: &File, number: u32) -> Result<Extent> {
 
 #[cfg(test)]
 mod tests {
+    use update::slots::{Found, find, find_older};
+
     use super::*;
 
     fn parts() -> BootParts {
@@ -142,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn both_slots_are_filled_and_the_slot_area_is_blank() {
+    fn both_slots_are_filled_and_both_slot_records_allow_the_first_boot_to_make_data() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("card.img");
         let root = vec![9; 100_000];
@@ -159,7 +165,10 @@ mod tests {
         }
         let mut area = vec![1; usize::try_from(layout.slot_area.bytes).unwrap()];
         card.read_exact_at(&mut area, layout.slot_area.start).unwrap();
-        assert!(area.iter().all(|byte| *byte == 0));
+        let shipped = SlotArea::fresh();
+        assert!(!shipped.data_made);
+        assert_eq!(find(&area), Ok(Found::Record(shipped.clone(), 2)));
+        assert_eq!(find_older(&area), Ok(Some(shipped)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The DATA partition: made once, checked and grown at every boot, never made again.
-//! The mark in the slot area decides: without it a first boot may have been cut in the middle of
-//! mkfs, with it whatever lies on the partition belongs to the owner.
+//! The slot area decides: while its record says, as shipped, that DATA was not made, a first boot
+//! may have been cut in the middle of mkfs; with the mark, or without a readable record, whatever
+//! lies on the partition belongs to the owner.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -38,7 +39,7 @@ pub(crate) enum Mark {
     Made,
     /// The slot area says that it was not.
     NotMade,
-    /// There is no slot area, or it cannot be read.
+    /// There is no slot area, or no record in it can be read: a blank one is no word either.
     Unknown,
 }
 

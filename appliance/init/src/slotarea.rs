@@ -30,7 +30,6 @@ impl SlotStore {
         let damaged = found == Found::Damaged;
         let (area, sequence) = match found {
             Found::Record(area, sequence) => (area, sequence),
-            Found::Blank => (SlotArea::fresh(), 0),
             Found::Damaged => (SlotArea::after_damage(), 0),
         };
         Ok(Self { disk, offset, area, older, sequence, damaged })
@@ -41,7 +40,7 @@ impl SlotStore {
         &self.area
     }
 
-    /// Whether there was a record that can no longer be read.
+    /// Whether no record can be read: a card has had one since its image was written.
     pub(crate) fn is_damaged(&self) -> bool {
         self.damaged
     }
@@ -84,9 +83,27 @@ mod tests {
 
     const AT: u64 = 8192;
 
-    fn card() -> File {
+    fn blank_card() -> File {
         let file = tempfile::tempfile().unwrap();
         file.set_len(AT + SLOT_AREA_BYTES as u64).unwrap();
+        file
+    }
+
+    /// As the image writes it.
+    fn card() -> File {
+        let file = blank_card();
+        for write in SlotArea::shipped() {
+            file.write_all_at(&write.bytes, AT + write.offset as u64).unwrap();
+        }
+        file
+    }
+
+    /// A card whose both copies say something else than a record.
+    fn damaged_card() -> File {
+        let file = card();
+        for copy in [0, SLOT_AREA_BYTES / 2] {
+            file.write_all_at(b"LINSLOT1 but torn", AT + copy as u64).unwrap();
+        }
         file
     }
 
@@ -105,9 +122,9 @@ mod tests {
             store.store(area).unwrap();
             assert_eq!(load(&file).area(), store.area());
         }
-        assert_eq!(load(&file).sequence, 3);
+        assert_eq!(load(&file).sequence, 5);
         store.store(store.area().clone()).unwrap();
-        assert_eq!(load(&file).sequence, 3, "an unchanged state costs no write");
+        assert_eq!(load(&file).sequence, 5, "an unchanged state costs no write");
     }
 
     #[test]
@@ -115,9 +132,6 @@ mod tests {
         for lost in [0, SLOT_AREA_BYTES / 2] {
             let file = card();
             let mut store = load(&file);
-            // A record without the mark came first: the copy that a plain store would leave.
-            let before = store.area().clone();
-            store.store(before).unwrap();
             let mut area = store.area().clone();
             area.data_made = true;
             store.store_for_ever(area.clone()).unwrap();
@@ -137,15 +151,14 @@ mod tests {
         // The power went between the two writes.
         let mut store = load(&file);
         store.store_for_ever(area.clone()).unwrap();
-        assert_eq!(load(&file).sequence, 2);
+        assert_eq!(load(&file).sequence, 4);
         load(&file).store_for_ever(area).unwrap();
-        assert_eq!(load(&file).sequence, 2);
+        assert_eq!(load(&file).sequence, 4);
     }
 
     #[test]
     fn record_stored_over_damage_never_says_that_data_was_not_made() {
-        let file = card();
-        file.write_all_at(b"LINSLOT1 but torn", AT).unwrap();
+        let file = damaged_card();
         let mut store = load(&file);
         let mut area = store.area().clone();
         area.set_slot(update::slots::Slot::B, update::slots::SlotState::Written);
@@ -154,9 +167,18 @@ mod tests {
     }
 
     #[test]
+    fn blank_area_never_says_that_data_was_not_made() {
+        for fill in [0, 0xff] {
+            let file = blank_card();
+            file.write_all_at(&[fill; SLOT_AREA_BYTES], AT).unwrap();
+            let store = load(&file);
+            assert!(store.is_damaged() && store.area().data_made, "{fill:#x}");
+        }
+    }
+
+    #[test]
     fn damage_is_told_from_a_fresh_card_and_repaired_by_a_store() {
-        let file = card();
-        file.write_all_at(b"LINSLOT1 but torn", AT).unwrap();
+        let file = damaged_card();
         let mut store = load(&file);
         assert!(store.is_damaged());
         store.store(store.area().clone()).unwrap();

@@ -1,6 +1,7 @@
 //! The raw slot area: 64 KiB outside every file system that survive updates and factory resets.
 //! Two copies of one record; a write goes to the copy that does not hold the newest one, so a torn
 //! write leaves the previous state. Callers do the I/O, synchronously, and read back.
+//! An image ships with both copies written: a blank area is no fresh card but one that lost blocks.
 //!
 //! Copy: magic (8), sequence u64, body length u32, zero u32, SHA-256 of all that and the body (32),
 //! body (postcard of the state), zeros up to a multiple of 4096. All numbers little endian.
@@ -48,11 +49,9 @@ pub enum AreaError {
 /// What a look at the area found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// Never written: a fresh card, both slots as shipped.
-    Blank,
     /// The newest valid record and its sequence number.
     Record(SlotArea, u64),
-    /// Written once, but no copy is valid. DATA must not be made anew on this ground.
+    /// No copy is valid, be they blank or not. DATA must not be made anew on this ground.
     Damaged,
 }
 
@@ -69,6 +68,12 @@ impl SlotArea {
     /// The state of a freshly flashed card: both slots are shipped filled and good.
     pub fn fresh() -> Self {
         Self { slots: [SlotState::Good, SlotState::Good], data_made: false, spent_ids: Vec::new() }
+    }
+
+    /// What an image writes into the area: only these words allow the first boot to make DATA. In
+    /// both copies, so that one bad block does not keep a new card from starting.
+    pub fn shipped() -> [Write; 2] {
+        [1, 2].map(|sequence| Self::fresh().write(sequence))
     }
 
     /// What counts while no copy can be read: DATA may hold years of somebody's life, so whatever
@@ -139,7 +144,6 @@ pub fn find(area: &[u8]) -> Result<Found, AreaError> {
     let newest = copies.iter().filter_map(|copy| read_copy(copy)).max_by_key(|(_, seq)| *seq);
     Ok(match newest {
         Some((state, sequence)) => Found::Record(state, sequence),
-        None if copies.iter().all(|copy| is_blank(copy)) => Found::Blank,
         None => Found::Damaged,
     })
 }
@@ -176,11 +180,6 @@ fn read_copy(copy: &[u8]) -> Option<(SlotArea, u64)> {
     }
 }
 
-/// A card's empty blocks read as zeros or as ones.
-fn is_blank(copy: &[u8]) -> bool {
-    copy.iter().all(|byte| *byte == 0) || copy.iter().all(|byte| *byte == 0xff)
-}
-
 fn checksum(head: &[u8], body: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(head).chain_update(body).finalize().into()
 }
@@ -204,9 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn fresh_card_is_blank_with_zeros_and_with_ones() {
-        assert_eq!(find(&blank()), Ok(Found::Blank));
-        assert_eq!(find(&vec![0xff; SLOT_AREA_BYTES]), Ok(Found::Blank));
+    fn only_a_shipped_area_says_that_data_was_not_made_and_a_blank_one_does_not() {
+        let mut area = blank();
+        SlotArea::shipped().iter().for_each(|write| apply(&mut area, write));
+        assert_eq!(find(&area), Ok(Found::Record(SlotArea::fresh(), 2)));
+        assert_eq!(find_older(&area), Ok(Some(SlotArea::fresh())));
+        assert_eq!(find(&blank()), Ok(Found::Damaged));
+        assert_eq!(find(&vec![0xff; SLOT_AREA_BYTES]), Ok(Found::Damaged));
         assert_eq!(find(&[0; 512]), Err(AreaError::Length { bytes: 512 }));
     }
 
