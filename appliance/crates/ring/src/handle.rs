@@ -22,7 +22,8 @@ pub struct Handover {
     pub protocol: Protocol,
     /// Who.
     pub peer: SocketAddr,
-    /// Dropped when the connection is over: a share of somebody's budget, or `Box::new(())`.
+    /// Dropped when somebody signed in (the core sent `welcome`) or when the connection is over: a
+    /// share of somebody's budget, or `Box::new(())`.
     pub permit: Box<dyn Send>,
 }
 
