@@ -63,7 +63,7 @@ pub(crate) fn serve(
     let reason = case.reason.clone();
     let site = page(&reason);
     let box_id = case.state.meta().box_id;
-    let core = Arc::new(RescueCore::new(case, ends)?);
+    let core = Arc::new(RescueCore::new(case, ends));
     let start = |data: PathBuf| -> anyhow::Result<web::Web> {
         Ok(web::start(web::Config {
             listeners: listen::again(listeners)?,
@@ -161,18 +161,21 @@ struct RescueCore {
 }
 
 impl RescueCore {
-    fn new(case: Case, ends: Sender<End>) -> anyhow::Result<Self> {
+    fn new(case: Case, ends: Sender<End>) -> Self {
         let salvage = case.salvageable.then_some(ends);
         let files = match case.log {
             Some((folder, reader)) => {
                 let last = reader.last_offset();
-                let (files, _thread) = Files::start(folder, reader, STACK_BYTES)?;
-                Some((files, last))
+                // The page is there without a backup as well: io_uring may be what is refused.
+                Files::start(folder, reader, STACK_BYTES)
+                    .inspect_err(|error| tracing::error!(%error, "no backup can be made"))
+                    .ok()
+                    .map(|(files, _thread)| (files, last))
             }
             None => None,
         };
         let (reason, state) = (case.reason, case.state);
-        Ok(Self { reason, state, files, devices: Mutex::default(), salvage })
+        Self { reason, state, files, devices: Mutex::default(), salvage }
     }
 
     fn refuse<T: Send + 'static>(&self) -> Answer<T> {

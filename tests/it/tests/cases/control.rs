@@ -197,3 +197,18 @@ fn a_data_folder_that_can_t_be_used_leads_to_the_rescue_page_under_init() {
         assert!(!init.health().ok, "{damaged}");
     }
 }
+
+#[test]
+fn a_refused_io_uring_leads_to_the_rescue_page_under_init() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new("python3");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/without_io_uring.py"));
+    command.arg(linnet_it::process::binary());
+    let id = ProvisioningId::from_random([6; 16]);
+    let welcome = welcome(&ClaimToken::from_random([5; 16]), id, None);
+    let (server, mut init) =
+        start_by(folder.path(), welcome, |data, control| Linnetd::start_by(command, data, control));
+    let facts = server.request("GET", "/api/facts", &[], None).json();
+    assert!(facts["rescue"].as_str().is_some_and(|text| text.contains("io_uring")), "{facts}");
+    assert!(!init.health().ok);
+}
