@@ -7,13 +7,14 @@ Speaks the documented protocol (JSON over WSS, see FORMAT.md of the wire crate) 
 """
 
 import argparse
+import asyncio
 import collections
 import json
 import pathlib
 import ssl
 import sys
 
-from websockets.sync.client import connect
+from websockets.asyncio.client import connect
 
 PAGE = 200
 ANSWER_SECONDS = 30
@@ -22,24 +23,26 @@ ANSWER_SECONDS = 30
 class Session:
     """One signed-in connection that asks and waits for the answer to each question."""
 
-    def __init__(self, socket, token):
+    def __init__(self, socket):
         self.socket = socket
         self.requests = 0
         self.rooms = set()
-        self.expect("greeting")
-        self.ask("hello", token=token, epoch=None, cursor=0, client="verify_history.py")
-        self.expect("welcome")
-        self.expect("caught_up")
 
-    def ask(self, kind, **body):
+    async def sign_in(self, token):
+        await self.expect("greeting")
+        await self.ask("hello", token=token, epoch=None, cursor=0, client="verify_history.py")
+        await self.expect("welcome")
+        await self.expect("caught_up")
+
+    async def ask(self, kind, **body):
         self.requests += 1
         frame = {"kind": kind, "request": self.requests, "body": body}
-        self.socket.send(json.dumps(frame))
+        await self.socket.send(json.dumps(frame))
 
-    def expect(self, wanted):
+    async def expect(self, wanted):
         """Reads frames until the wanted kind; remembers rooms on the way."""
         while True:
-            frame = json.loads(self.socket.recv(timeout=ANSWER_SECONDS))
+            frame = json.loads(await asyncio.wait_for(self.socket.recv(), ANSWER_SECONDS))
             kind, body = frame["kind"], frame["body"]
             if kind == "room":
                 self.rooms.add(body["room"])
@@ -48,12 +51,12 @@ class Session:
             if kind == wanted:
                 return body
 
-    def history(self, room):
+    async def history(self, room):
         """Every message of a room, oldest first, page by page."""
         pages, before, damaged = [], None, 0
         while True:
-            self.ask("read_history", room=room, before=before, limit=PAGE)
-            page = self.expect("history_page")
+            await self.ask("read_history", room=room, before=before, limit=PAGE)
+            page = await self.expect("history_page")
             pages.append(page["messages"])
             damaged += page["damaged"]
             before = page["before"]
@@ -62,7 +65,7 @@ class Session:
 
 
 def connected(url, ca_file):
-    """A WebSocket to the box, to be used in a `with` statement."""
+    """A WebSocket to the box, to be used in an `async with` statement."""
     return connect(
         url,
         ssl=tls_context(ca_file),
@@ -70,6 +73,21 @@ def connected(url, ca_file):
         max_size=1 << 20,
         open_timeout=ANSWER_SECONDS,
     )
+
+
+async def read_everything(url, ca_file, tokens):
+    """Every message that any of the devices may see, and how many the card can't read any more."""
+    history, damaged, read = [], 0, set()
+    for token in tokens:
+        async with connected(url, ca_file) as socket:
+            session = Session(socket)
+            await session.sign_in(token)
+            for room in sorted(session.rooms - read):
+                messages, bad = await session.history(room)
+                history += messages
+                damaged += bad
+                read.add(room)
+    return history, damaged
 
 
 def tls_context(ca_file):
@@ -119,15 +137,8 @@ def main():
     acked = [json.loads(line) for line in lines if line]
     if not acked:
         raise SystemExit("the list of acknowledged messages is empty: nothing would be proven")
-    history, damaged, read = [], 0, set()
-    for token in pathlib.Path(arguments.tokens).read_text(encoding="utf-8").split():
-        with connected(arguments.url, arguments.ca) as socket:
-            session = Session(socket, token)
-            for room in sorted(session.rooms - read):
-                messages, bad = session.history(room)
-                history += messages
-                damaged += bad
-                read.add(room)
+    tokens = pathlib.Path(arguments.tokens).read_text(encoding="utf-8").split()
+    history, damaged = asyncio.run(read_everything(arguments.url, arguments.ca, tokens))
     verdict = compare(acked, history)
     verdict["lost"] += damaged
     print(json.dumps({"acked": len(acked), "seen": len(history), **verdict}))

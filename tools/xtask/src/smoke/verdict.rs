@@ -91,7 +91,7 @@ impl Verifier {
 }
 
 fn has_websockets(python: &Path) -> bool {
-    let check = "import websockets.sync.client, websockets.version as v; print(v.version)";
+    let check = "import websockets.asyncio.client, websockets.version as v; print(v.version)";
     let output = Command::new(python).args(["-c", check]).output();
     output.is_ok_and(|output| output.stdout.trim_ascii() == WEBSOCKETS.as_bytes())
 }
