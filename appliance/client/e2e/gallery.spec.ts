@@ -16,7 +16,6 @@ const LOOKS: (Person & { tag: string })[] = (["en-US", "zh-CN"] as const).flatMa
 );
 
 test("gallery", async () => {
-  test.skip(!process.env["SCREENSHOTS"], "SCREENSHOTS names no folder");
   test.setTimeout(300_000);
   const box = await startBox();
   const program = await Program.launch(null);
