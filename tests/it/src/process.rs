@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -88,6 +89,7 @@ impl Linnetd {
     fn spawn(mut command: Command, data: &Path, arguments: &[&str]) -> Self {
         let [https, native, http] = free_ports();
         command
+            .process_group(0)
             .arg("--data")
             .arg(data)
             .args(["--listen", &https.to_string()])
@@ -286,9 +288,13 @@ impl Linnetd {
 
 impl Drop for Linnetd {
     fn drop(&mut self) {
-        // Already ended is fine; a test that fails must not leave a server behind.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // Already ended is fine. The whole group, as a wrapper may run the server as its child; no
+        // test may leave a server behind.
+        if let Ok(None) = self.child.try_wait() {
+            let group = rustix::process::Pid::from_child(&self.child);
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            let _ = self.child.wait();
+        }
         if std::thread::panicking() {
             eprintln!("--- linnetd's output ---\n{}", self.log());
         }
