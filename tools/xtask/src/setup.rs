@@ -120,6 +120,14 @@ const NEEDS: &[Need] = &[
         verbs: BROWSER,
     },
     Need {
+        tool: "emoji font",
+        check: Check::File("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"),
+        package: "fonts-noto-color-emoji",
+        backports: false,
+        why: "shows emoji in the web client's screenshots",
+        verbs: BROWSER,
+    },
+    Need {
         tool: "certutil",
         check: Check::Program,
         package: "libnss3-tools",
