@@ -21,7 +21,7 @@ export const en = {
     "It is the part after #claim= in the link that was shown when the card was made, or on the box's screen.",
   "claim.fingerprint": "Fingerprint of the box",
   "claim.fingerprint.hint":
-    "The same eight words stand on the box's screen and in the tool that made the card. If they differ, stop: you are talking to another device.",
+    "The same eight words stand on the box's screen and in the linnet command line. If they differ, stop: you are talking to another device.",
   "claim.submit": "Become the owner",
   "claim.already": "This box already has an owner. Sign in instead.",
 
@@ -147,7 +147,7 @@ export const en = {
   "trust.how": "How to do it",
   "trust.download": "Download the box's certificate",
   "trust.how.1":
-    "Compare the fingerprint below with the one on the box's screen or in the tool that made the card.",
+    "Compare the fingerprint below with the one on the box's screen or in the linnet command line.",
   "trust.how.2": "Download the certificate and open it.",
   "trust.how.3":
     "Add it as a trusted authority for websites. On iPhone and iPad, also switch it on under Settings, General, About, Certificate Trust.",

@@ -20,7 +20,7 @@ export const zh: Record<Key, string> = {
     "即链接中 #claim= 之后的部分，制作存储卡时会显示，也会显示在盒子连接的屏幕上。",
   "claim.fingerprint": "盒子的指纹",
   "claim.fingerprint.hint":
-    "盒子的屏幕上和制卡工具里会显示同样的八个单词。如果不一致，请停下：您连接的是另一台设备。",
+    "盒子的屏幕上和linnet 命令行工具里会显示同样的八个单词。如果不一致，请停下：您连接的是另一台设备。",
   "claim.submit": "成为所有者",
   "claim.already": "这个盒子已有所有者，请直接登录。",
 
@@ -143,7 +143,7 @@ export const zh: Record<Key, string> = {
   "trust.brings.3": "以后的版本可以离线启动并推送通知。",
   "trust.how": "操作步骤",
   "trust.download": "下载盒子的证书",
-  "trust.how.1": "将下面的指纹与盒子屏幕上或制卡工具里的指纹比对。",
+  "trust.how.1": "将下面的指纹与盒子屏幕上或linnet 命令行工具里的指纹比对。",
   "trust.how.2": "下载证书并打开。",
   "trust.how.3":
     "把它添加为网站的受信任机构。在 iPhone 和 iPad 上，还需在“设置—通用—关于本机—证书信任设置”中启用。",
