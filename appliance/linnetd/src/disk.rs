@@ -14,7 +14,7 @@ use crate::index::Checkpoint;
 use crate::limits::{DRAIN, KEPT_BACK_BYTES};
 use crate::link::Link;
 use crate::positions::Positions;
-use crate::records::to_record;
+use store::records::to_record;
 
 /// How long the writer waits for a segment before it looks again.
 const ROOM_PAUSE: Duration = Duration::from_millis(20);

@@ -8,7 +8,7 @@ use store::MessageIndex;
 use wire::ids::{RoomId, Seq};
 
 use crate::link::{Link, ReadDone};
-use crate::records::to_message;
+use store::records::to_message;
 
 /// A page that the core wants.
 #[derive(Clone, Copy, Debug)]

@@ -20,7 +20,6 @@ mod listen;
 mod memory;
 mod positions;
 mod probe;
-mod records;
 mod recover;
 mod report;
 mod rescue;

@@ -14,8 +14,8 @@ use wire::ids::Offset;
 use crate::data::DataFolder;
 use crate::health::Status;
 use crate::positions::Positions;
-use crate::records::to_entry;
 use crate::rescue::Case;
+use store::records::to_entry;
 
 /// Records above which replay goes through the index in steps, so that it needs no more memory
 /// than live work does.
@@ -407,7 +407,7 @@ mod tests {
         let (mut state, mut last) = (State::new(), None);
         for offset in 1..=3 {
             let mut batch = ready.log.new_batch();
-            assert!(batch.push(&[crate::records::to_record(&entry(offset))]).unwrap());
+            assert!(batch.push(&[store::records::to_record(&entry(offset))]).unwrap());
             last = Some(ready.log.append(&batch).unwrap());
             chat::apply(&mut state, &entry(offset));
         }
@@ -450,7 +450,7 @@ mod tests {
             .iter()
             .map(|entry| {
                 let mut batch = ready.log.new_batch();
-                assert!(batch.push(&[crate::records::to_record(entry)]).unwrap());
+                assert!(batch.push(&[store::records::to_record(entry)]).unwrap());
                 ready.log.append(&batch).unwrap().byte
             })
             .collect();

@@ -18,8 +18,8 @@ use crate::claim::random;
 use crate::core::now;
 use crate::data::{DataFolder, make_folder};
 use crate::health::Status;
-use crate::records::to_record;
 use crate::recover::{self, Outcome, Wish, random_u64};
+use store::records::to_record;
 
 /// Fills a fresh data folder from a backup.
 pub(crate) fn run(root: &Path, backup: &Path) -> anyhow::Result<()> {

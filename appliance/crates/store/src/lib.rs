@@ -10,6 +10,7 @@ mod error;
 mod index;
 pub mod limits;
 mod open;
+pub mod records;
 mod rows;
 mod tables;
 

@@ -7,7 +7,7 @@ use wire::server::Message;
 use wire::{Kind, RecordBody};
 
 /// An entry as the log keeps it.
-pub(crate) fn to_record(entry: &Entry) -> Record {
+pub fn to_record(entry: &Entry) -> Record {
     let mut payload = Vec::new();
     entry.body.write_postcard(&mut payload);
     Record {
@@ -24,7 +24,7 @@ pub(crate) fn to_record(entry: &Entry) -> Record {
 ///
 /// # Errors
 /// One sentence when this release can't read the record.
-pub(crate) fn to_entry(stored: &Stored) -> Result<Entry, String> {
+pub fn to_entry(stored: &Stored) -> Result<Entry, String> {
     let record = &stored.record;
     let body = RecordBody::read_postcard(Kind(record.kind), &record.payload)
         .map_err(|error| format!("record {}: {error}", stored.offset))?
@@ -45,9 +45,14 @@ pub(crate) fn to_entry(stored: &Stored) -> Result<Entry, String> {
 }
 
 /// A record as readers of a room see it; none when it is no message.
-pub(crate) fn to_message(stored: &Stored) -> Option<Message> {
-    let entry = to_entry(stored).ok()?;
-    let RecordBody::MessagePosted(posted) = entry.body else { return None };
+pub fn to_message(stored: &Stored) -> Option<Message> {
+    message_of(&to_entry(stored).ok()?)
+}
+
+/// The message that an entry posted; none when it posted none.
+#[must_use]
+pub fn message_of(entry: &Entry) -> Option<Message> {
+    let RecordBody::MessagePosted(posted) = &entry.body else { return None };
     Some(Message {
         offset: entry.offset,
         room: posted.room,
@@ -56,7 +61,7 @@ pub(crate) fn to_message(stored: &Stored) -> Option<Message> {
         device: entry.device,
         counter: entry.counter,
         time_ms: entry.time,
-        text: posted.text,
+        text: posted.text.clone(),
     })
 }
 
