@@ -25,6 +25,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) listen_native: Option<SocketAddr>,
 
+    /// Native protocol without TLS, on loopback only: for measurements and tests.
+    #[arg(long, value_name = "ADDR:PORT", hide = true)]
+    pub(crate) listen_plain: Option<SocketAddr>,
+
     /// Name under which people reach the box; it goes into the certificate and the claim link.
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Vec<String>,

@@ -10,6 +10,11 @@ pub(crate) const CORE_QUEUE: usize = 4096;
 /// message of a burst waits.
 pub(crate) const CORE_BURST: usize = 512;
 
+/// Connections that wait to be accepted: a school that comes back at once after a power cut. With
+/// fewer, the kernel drops their handshakes and they try again after seconds. The kernel's own
+/// bound is the sysctl `net.core.somaxconn`, 4,096 by default.
+pub(crate) const BACKLOG: i32 = 4096;
+
 /// Batches on their way to the card: one being synced, one filling behind it. The core waits when
 /// both are taken, and the rings wait for the core.
 pub(crate) const DISK_QUEUE: usize = 2;

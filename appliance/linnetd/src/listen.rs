@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use update::control;
 use web::{Listeners, Network};
 
 use crate::args::Args;
+use crate::limits::BACKLOG;
 
 /// Binds every socket that was asked for.
 pub(crate) fn bind(args: &Args) -> anyhow::Result<Listeners> {
@@ -29,9 +30,22 @@ pub(crate) fn again(listeners: &Listeners) -> std::io::Result<Listeners> {
     })
 }
 
+/// Binds the door without TLS. Whoever may measure is on this machine, so nobody else comes in.
+pub(crate) fn bind_plain(args: &Args) -> anyhow::Result<Option<TcpListener>> {
+    if let Some(address) = args.listen_plain
+        && !address.ip().is_loopback()
+    {
+        bail!("--listen-plain has no encryption and takes a loopback address only, not {address}");
+    }
+    args.listen_plain.map(bind_one).transpose()
+}
+
 fn bind_one(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .with_context(|| format!("can't listen on {address}: is another server running there?"))
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        rustix::net::listen(&listener, BACKLOG)?; // the standard library asks for 128
+        Ok(listener)
+    });
+    bound.with_context(|| format!("can't listen on {address}: is another server running there?"))
 }
 
 /// What the box answers to: names from the command line, init's host name, the bound addresses.
@@ -69,6 +83,15 @@ pub(crate) fn host_for_links(args: &Args) -> String {
 mod tests {
     use super::*;
     use clap::Parser as _;
+
+    #[test]
+    fn the_door_without_tls_opens_on_loopback_only() {
+        let args =
+            |address| Args::parse_from(["linnetd", "--data", "d", "--listen-plain", address]);
+        assert!(bind_plain(&args("127.0.0.1:0")).unwrap().is_some());
+        let refused = bind_plain(&args("0.0.0.0:0")).unwrap_err().to_string();
+        assert!(refused.contains("loopback"), "{refused}");
+    }
 
     #[test]
     fn wildcard_addresses_are_no_names_and_init_s_address_is() {

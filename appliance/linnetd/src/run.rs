@@ -146,6 +146,7 @@ impl Start<'_> {
         let listeners = listen::again(listeners).context("a listening socket is unusable")?;
         let web = engine.open_doors(listeners, data, box_id, network, &self.status, &claim)?;
         say_where(self.args, &web, &claim);
+        engine.open_plain_door(self.args)?;
         let nonce = self.init.and_then(|init| init.welcome.boot_nonce.clone());
         let examiner = probe::Examiner::new(engine.link.clone(), self.status.clone(), nonce);
         self.reporter.serving(examiner, web);
@@ -331,6 +332,15 @@ impl Engine {
             claim: claim.offer(),
             site: site::FILES,
         })?)
+    }
+
+    /// Opens the door without TLS, when asked for.
+    fn open_plain_door(&self, args: &Args) -> anyhow::Result<()> {
+        if let Some(listener) = listen::bind_plain(args)? {
+            tracing::warn!(plain = %listener.local_addr()?, "listening without TLS");
+            self.rings.handle().listen(listener);
+        }
+        Ok(())
     }
 
     fn ask(&self, call: ApiCall) -> anyhow::Result<ApiReply> {

@@ -1,6 +1,7 @@
 //! What the other threads hold of the rings: adopt a connection, send to sessions, close one.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
@@ -25,6 +26,12 @@ pub struct Handover {
     /// Dropped when somebody signed in (the core sent `welcome`) or when the connection is over: a
     /// share of somebody's budget, or `Box::new(())`.
     pub permit: Box<dyn Send>,
+}
+
+/// A listening socket without TLS, and who shares its connections out.
+pub(crate) struct Door {
+    pub(crate) listener: OwnedFd,
+    pub(crate) handle: RingHandle,
 }
 
 /// One ring as seen from outside.
@@ -71,6 +78,16 @@ impl RingHandle {
         }
         port.held.fetch_sub(1, SeqCst);
         Err(handover)
+    }
+
+    /// Takes native connections without TLS from a listener, shared out like [`Self::adopt`] does:
+    /// for measurements and tests on one machine. One listener at a time.
+    pub fn listen(&self, listener: TcpListener) {
+        let door = Door { listener: listener.into(), handle: self.clone() };
+        if let Some(port) = self.ports.first() {
+            // A ring that has ended takes nobody any more.
+            let _ = port.outlet.send(Command::Listen(Box::new(door)));
+        }
     }
 
     /// Queues a frame for sessions; those that are gone are skipped. Waits while a ring's queue

@@ -12,13 +12,14 @@ use std::time::Instant;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::event::SessionId;
-use crate::handle::Handover;
+use crate::handle::{Door, Handover};
 use crate::limits::COMMANDS_MAX;
 use crate::shared::SharedFrame;
 
 /// What the other threads want of a ring.
 pub(crate) enum Command {
     Adopt(Box<Handover>),
+    Listen(Box<Door>),
     Send { to: Targets, frame: SharedFrame, flush_note: bool },
     Close { session: SessionId, frame: SharedFrame },
     Stop { frame: SharedFrame, until: Instant },

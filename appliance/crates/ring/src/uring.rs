@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -66,6 +66,11 @@ pub(crate) enum Completion {
     Closed {
         key: Key,
     },
+    /// Somebody came to the plain door. `armed` as above.
+    Accepted {
+        outcome: Result<OwnedFd, i32>,
+        armed: bool,
+    },
 }
 
 /// What one receive brought.
@@ -89,11 +94,19 @@ enum Kind {
     Shutdown,
     Cancel,
     Close,
+    Accept,
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Doorbell, Self::Receive, Self::Send, Self::Shutdown, Self::Cancel, Self::Close];
+    const ALL: [Self; 7] = [
+        Self::Doorbell,
+        Self::Receive,
+        Self::Send,
+        Self::Shutdown,
+        Self::Cancel,
+        Self::Close,
+        Self::Accept,
+    ];
 
     /// `user_data = kind(8) | generation(24) | slot(32)`.
     fn user_data(self, key: Key) -> u64 {
@@ -201,6 +214,18 @@ impl Uring {
     pub(crate) fn cancel_all(&mut self, key: Key) {
         let which = CancelBuilder::fd(Fixed(key.slot)).all();
         self.push(opcode::AsyncCancel2::new(which).build(), Kind::Cancel, key);
+    }
+
+    /// Takes connections until the completion says otherwise.
+    pub(crate) fn accept(&mut self, listener: &OwnedFd) {
+        let accept = opcode::AcceptMulti::new(Fd(listener.as_raw_fd())).flags(libc::SOCK_CLOEXEC);
+        self.push(accept.build(), Kind::Accept, DOORBELL);
+    }
+
+    /// Ends the taking of connections.
+    pub(crate) fn cancel_accept(&mut self) {
+        let cancel = opcode::AsyncCancel::new(Kind::Accept.user_data(DOORBELL));
+        self.push(cancel.build(), Kind::Cancel, DOORBELL);
     }
 
     /// Ends the reading of the doorbell.
@@ -344,7 +369,16 @@ fn read_completion(
         Kind::Shutdown => Completion::ShutDown { key },
         Kind::Cancel => Completion::Cancelled { key },
         Kind::Close => Completion::Closed { key },
+        Kind::Accept => Completion::Accepted { outcome: read_accept(entry), armed: more },
     })
+}
+
+fn read_accept(entry: &cqueue::Entry) -> Result<OwnedFd, i32> {
+    match entry.result() {
+        // SAFETY: the completion of an accept is the only owner of the descriptor it names.
+        fd @ 0.. => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        errno => Err(-errno),
+    }
 }
 
 fn read_receive(entry: &cqueue::Entry, buffers: &mut Buffers) -> Receive {

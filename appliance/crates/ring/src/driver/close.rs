@@ -144,6 +144,7 @@ impl Driver {
     /// Ends all sessions with a last frame; those not gone in time are cut off.
     pub(super) fn begin_stop(&mut self, frame: &SharedFrame, until: Instant) {
         self.stop = Some(until);
+        self.close_door();
         for key in self.table.keys() {
             self.dismiss(key, frame, CloseReason::ShuttingDown);
         }

@@ -3,6 +3,7 @@
 //!
 //! `receive` turns completions into events, `transmit` queues into sends, `close` ends connections.
 
+mod accept;
 mod close;
 mod receive;
 mod transmit;
@@ -18,7 +19,7 @@ use crate::conn::{Conn, Phase};
 use crate::error::StartError;
 use crate::event::{CloseReason, RingEvent, SessionId};
 use crate::events::Events;
-use crate::handle::Handover;
+use crate::handle::{Door, Handover};
 use crate::heartbeat::{Verdict, ready_socket};
 use crate::inbox::{Command, Inbox};
 use crate::limits::{CHOKED_RETRY, COMMANDS_PER_TICK, HEARTBEAT_EVERY, SHUTDOWN_WITHIN};
@@ -55,6 +56,10 @@ pub(crate) struct Driver {
     now: Instant,
     next_heartbeat: Instant,
     next_sweep: Instant,
+    /// Where plain connections come in; on the first ring only.
+    door: Option<Door>,
+    /// The kernel takes connections from the door.
+    accepting: bool,
     /// The server stops: when the last connection must be gone.
     stop: Option<Instant>,
     stats: RingStats,
@@ -94,6 +99,8 @@ impl Driver {
             now,
             next_heartbeat: now,
             next_sweep: now,
+            door: None,
+            accepting: false,
             stop: None,
             stats: RingStats::default(),
             shared,
@@ -139,6 +146,7 @@ impl Driver {
             Completion::Sent { key, outgoing, outcome } => self.sent(key, outgoing, outcome),
             Completion::ShutDown { key } | Completion::Cancelled { key } => self.ended(key),
             Completion::Closed { key } => self.free(key),
+            Completion::Accepted { outcome, armed } => self.accepted(outcome, armed),
         }
     }
 
@@ -164,6 +172,7 @@ impl Driver {
             let Some(command) = self.inbox.take() else { break };
             match command {
                 Command::Adopt(handover) => self.adopt(*handover),
+                Command::Listen(door) => self.open(*door),
                 Command::Send { to, frame, flush_note } => {
                     for session in to.as_slice() {
                         self.offer(key_of(*session), &frame, flush_note);
@@ -213,6 +222,7 @@ impl Driver {
             for key in self.table.keys() {
                 self.check_life(key);
             }
+            self.keep_accepting();
         }
         self.end_overdue();
     }

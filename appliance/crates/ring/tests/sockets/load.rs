@@ -1,6 +1,7 @@
 //! Many connections at once.
 
 use std::collections::HashMap;
+use std::net::{TcpListener, TcpStream};
 
 use linnet_ring::{Protocol, RingConfig, RingEvent};
 
@@ -41,4 +42,28 @@ fn a_thousand_connections_talk_and_all_get_one_announcement() {
     }
     drop(clients);
     until("all are gone", || rig.handle.stats().connections == 0);
+}
+
+#[test]
+fn the_plain_door_shares_its_connections_out_evenly_and_they_talk() {
+    let config = RingConfig { rings: 3, connections_per_ring: 100, ..RingConfig::default() };
+    let Some(rig) = Rig::start(config) else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    rig.handle.listen(listener);
+    let mut clients: Vec<_> = (0..30).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let mut per_ring = [0; 3];
+    for _ in &clients {
+        let RingEvent::Connected { session, peer } = rig.event() else { panic!("not connected") };
+        assert!(clients.iter().any(|client| client.local_addr().unwrap() == peer));
+        per_ring[session.ring()] += 1;
+    }
+    assert_eq!(per_ring, [10; 3]);
+    for client in &mut clients {
+        write(client, &native(&ping(), 7));
+        let (session, request, message) = rig.frame();
+        assert_eq!((request, message), (7, ping()));
+        rig.send(session, &pong(7));
+        assert_eq!(read_native(client).0, 7);
+    }
 }
