@@ -25,9 +25,8 @@ pub(crate) struct Conn {
     pub(crate) receive: ReceiveState,
     /// Operations whose last completion has not come.
     pub(crate) operations: u8,
+    /// A send waits for room in the socket.
     pub(crate) sending: bool,
-    /// Turn in which the send in flight was submitted.
-    pub(crate) send_turn: u64,
     /// In the list of those that have something to send.
     pub(crate) dirty: bool,
     /// Not read from, because it does not read what is sent to it.
@@ -85,7 +84,6 @@ impl Conn {
             receive: ReceiveState::Off,
             operations: 0,
             sending: false,
-            send_turn: 0,
             dirty: false,
             held_up: false,
             peer_ended: false,

@@ -22,6 +22,7 @@ mod native;
 mod outbound;
 mod rings;
 mod shared;
+mod staging;
 mod stats;
 mod table;
 mod tls;

@@ -12,12 +12,13 @@ pub const RINGS_MAX: usize = 256;
 /// carries as TLS sessions (13.5 KB each); the memory budget usually refuses earlier.
 pub const CONNECTIONS_DEFAULT: u32 = 16_384;
 
-/// Submission queue entries: one tick of a busy ring; more wait in a list, nothing is lost.
-pub const SUBMISSIONS: u32 = 512;
+/// Submission queue entries: a busy tick submits several times, which costs less than the cache
+/// that a longer queue needs.
+pub const SUBMISSIONS: u32 = 256;
 
 /// Completion queue entries: multishot receives complete without a submission, so this is
 /// far above the submission queue (twice that lost connections, tokio-rs/io-uring#302).
-pub const COMPLETIONS: u32 = SUBMISSIONS * 8;
+pub const COMPLETIONS: u32 = SUBMISSIONS * 16;
 
 /// Bytes of one receive buffer, and so of one slice fed to TLS: a chat frame fits several times,
 /// and rustls' record buffer grows little.
@@ -46,9 +47,13 @@ pub const SESSION_BYTES_DEFAULT: usize = 256 * 1024;
 /// Queued bytes of a session above which it is closed: answers to what was read in one go.
 pub const SESSION_BYTES_HARD_DEFAULT: usize = 2 * 1024 * 1024;
 
-/// Bytes of frames gathered into one send: what a socket buffer takes at once; a single longer
-/// frame goes alone.
-pub const SEND_BYTES: usize = 64 * 1024;
+/// Bytes of frames gathered into one send: a hundred short messages; more saves little, and what a
+/// socket does not take is copied. A single longer frame goes alone.
+pub const SEND_BYTES: usize = 16 * 1024;
+
+/// Bytes put together for the sends of one tick before they are submitted: several of the longest
+/// frame with its TLS records. Pages cost nothing until they are used.
+pub const STAGING_BYTES: usize = 1024 * 1024;
 
 /// Plaintext given to TLS at once: the largest record.
 pub const TLS_CHUNK_BYTES: usize = 16 * 1024;
@@ -79,6 +84,11 @@ pub const RETRY_AFTER_MS: u32 = 2_000;
 /// How often a ring with undelivered events looks whether the core made room.
 pub const CHOKED_RETRY: Duration = Duration::from_millis(1);
 
+/// Bytes that TLS adds to one send at most: 22 a record, and alerts or key updates that wait.
+pub const TLS_OVERHEAD_BYTES: usize = 4 * 1024;
+
+const _: () = assert!(STAGING_BYTES >= SERVER_FRAME_BYTES_MAX + SEND_BYTES + TLS_OVERHEAD_BYTES);
+const _: () = assert!(SERVER_FRAME_BYTES_MAX / TLS_CHUNK_BYTES * 64 < TLS_OVERHEAD_BYTES);
 const _: () = assert!(COMPLETIONS >= SUBMISSIONS * 4);
 const _: () = assert!(RECEIVE_BUFFERS_DEFAULT.is_power_of_two());
 const _: () = assert!(UNKNOWN_FRAME_BYTES_MAX < CLIENT_FRAME_BYTES_MAX);

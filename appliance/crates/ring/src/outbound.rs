@@ -14,13 +14,22 @@ use crate::shared::{Encoding, SharedFrame};
 /// Queue of one session. Without traffic it holds no memory.
 #[derive(Debug, Default)]
 pub(crate) struct Outbound {
-    queue: VecDeque<Item>,
-    /// Bytes in the queue and in the send that is in flight, before TLS.
+    queue: Queue,
+    /// Bytes in the queue and in the send that waits for room, before TLS.
     bytes: usize,
-    bytes_in_flight: usize,
+    bytes_waiting: usize,
     notes_in_flight: u32,
     /// Fan-out is dropped until the next flush note.
     overflowed: bool,
+}
+
+/// Most sessions wait for one frame at most, and that needs no memory of its own.
+#[derive(Debug, Default)]
+enum Queue {
+    #[default]
+    Empty,
+    One(Item),
+    Many(VecDeque<Item>),
 }
 
 #[derive(Debug)]
@@ -68,9 +77,9 @@ impl Outbound {
             return Offer::TooSlow;
         }
         self.bytes += bytes;
-        self.queue.push_back(Item::Frame(frame.clone(), encoding));
+        self.queue.push(Item::Frame(frame.clone(), encoding));
         if flush_note {
-            self.queue.push_back(Item::Note);
+            self.queue.push(Item::Note);
             self.overflowed = false;
         }
         Offer::Queued
@@ -79,49 +88,63 @@ impl Outbound {
     /// Queues a control frame of the framing itself.
     pub(crate) fn push_control(&mut self, frame: Vec<u8>) {
         self.bytes += frame.len();
-        self.queue.push_back(Item::Control(frame.into()));
+        self.queue.push(Item::Control(frame.into()));
+    }
+
+    /// Takes the only frame that waits, to be sent as it is.
+    pub(crate) fn take_only(&mut self) -> Option<(SharedFrame, Encoding)> {
+        match std::mem::take(&mut self.queue) {
+            Queue::One(Item::Frame(frame, encoding)) => {
+                self.bytes -= frame.bytes(encoding).len();
+                Some((frame, encoding))
+            }
+            other => {
+                self.queue = other;
+                None
+            }
+        }
     }
 
     /// Moves frames into one send, up to [`SEND_BYTES`] or one longer frame; gives their number.
-    pub(crate) fn gather(&mut self, out: &mut Vec<u8>) -> u64 {
-        let (start, mut frames) = (out.len(), 0);
-        out.reserve_exact(self.gather_bytes());
-        while let Some(item) = self.queue.front() {
+    pub(crate) fn gather(&mut self, mut append: impl FnMut(&[u8])) -> u64 {
+        let (mut taken, mut frames) = (0, 0);
+        while let Some(item) = self.queue.first() {
             let bytes = item.bytes();
-            if out.len() > start && out.len() - start + bytes.len() > SEND_BYTES {
+            if taken > 0 && taken + bytes.len() > SEND_BYTES {
                 break;
             }
-            out.extend_from_slice(bytes);
+            taken += bytes.len();
+            append(bytes);
             match item {
                 Item::Note => self.notes_in_flight += 1,
                 Item::Frame(..) | Item::Control(_) => frames += 1,
             }
-            self.queue.pop_front();
+            self.queue.pop();
         }
-        self.bytes_in_flight += out.len() - start;
-        if self.queue.is_empty() {
-            self.queue = VecDeque::new();
-        }
+        self.bytes -= taken;
         frames
     }
 
-    /// How much [`Self::gather`] will take.
-    fn gather_bytes(&self) -> usize {
-        let mut sum = 0;
-        for item in &self.queue {
-            let bytes = item.bytes().len();
-            if sum > 0 && sum + bytes > SEND_BYTES {
-                break;
-            }
-            sum += bytes;
-        }
-        sum
+    /// At least as many bytes as [`Self::gather`] will take.
+    pub(crate) fn gather_bytes_max(&self) -> usize {
+        self.queue.first().map_or(0, |item| item.bytes().len().max(SEND_BYTES))
     }
 
-    /// The send in flight is with the socket; gives the notes that it carried.
+    /// Of what was gathered, this waits for room in the socket.
+    pub(crate) fn waits(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.bytes_waiting = bytes;
+    }
+
+    /// What was gathered is with the socket; gives the notes that it carried.
     pub(crate) fn sent(&mut self) -> u32 {
-        self.bytes -= std::mem::take(&mut self.bytes_in_flight);
+        self.bytes -= std::mem::take(&mut self.bytes_waiting);
         std::mem::take(&mut self.notes_in_flight)
+    }
+
+    /// True when what was gathered carries notes.
+    pub(crate) const fn has_notes_in_flight(&self) -> bool {
+        self.notes_in_flight > 0
     }
 
     /// Bytes queued and in flight.
@@ -131,7 +154,38 @@ impl Outbound {
 
     /// True when nothing waits for the next send.
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        matches!(self.queue, Queue::Empty)
+    }
+}
+
+impl Queue {
+    fn push(&mut self, item: Item) {
+        match std::mem::take(self) {
+            Self::Empty => *self = Self::One(item),
+            Self::One(first) => *self = Self::Many(VecDeque::from([first, item])),
+            Self::Many(mut items) => {
+                items.push_back(item);
+                *self = Self::Many(items);
+            }
+        }
+    }
+
+    fn first(&self) -> Option<&Item> {
+        match self {
+            Self::Empty => None,
+            Self::One(item) => Some(item),
+            Self::Many(items) => items.front(),
+        }
+    }
+
+    fn pop(&mut self) {
+        if let Self::Many(items) = self
+            && items.len() > 1
+        {
+            items.pop_front();
+        } else {
+            *self = Self::Empty;
+        }
     }
 }
 
@@ -188,9 +242,9 @@ mod tests {
     }
 
     fn drain(outbound: &mut Outbound) -> (usize, u32) {
-        let mut bytes = Vec::new();
-        outbound.gather(&mut bytes);
-        (bytes.len(), outbound.sent())
+        let mut bytes = 0;
+        outbound.gather(|part| bytes += part.len());
+        (bytes, outbound.sent())
     }
 
     #[test]
@@ -228,12 +282,26 @@ mod tests {
         }
         outbound.push_control(vec![0; SEND_BYTES + 1]);
         let mut out = Vec::new();
-        assert_eq!(outbound.gather(&mut out), 100);
+        assert_eq!(outbound.gather(|bytes| out.extend_from_slice(bytes)), 100);
         outbound.sent();
         assert_eq!((out.len() < SEND_BYTES, outbound.bytes()), (true, SEND_BYTES + 1));
+        assert_eq!(outbound.gather_bytes_max(), SEND_BYTES + 1);
         out.clear();
-        assert_eq!((outbound.gather(&mut out), out.len()), (1, SEND_BYTES + 1));
-        outbound.sent();
-        assert_eq!((outbound.bytes(), outbound.queue.capacity()), (0, 0));
+        assert_eq!(outbound.gather(|bytes| out.extend_from_slice(bytes)), 1);
+        assert_eq!((out.len(), outbound.bytes(), outbound.is_empty()), (SEND_BYTES + 1, 0, true));
+    }
+
+    #[test]
+    fn a_lone_frame_is_taken_as_it_is_and_what_waits_for_room_still_counts() {
+        let mut outbound = Outbound::default();
+        offer(&mut outbound, &reply());
+        let (frame, encoding) = outbound.take_only().expect("one frame waits");
+        assert_eq!((outbound.bytes(), outbound.is_empty()), (0, true));
+        outbound.waits(frame.bytes(encoding).len() - 1);
+        assert_eq!(outbound.bytes(), frame.bytes(encoding).len() - 1);
+        assert_eq!((outbound.sent(), outbound.bytes()), (0, 0));
+        outbound.offer(&reply(), Encoding::Native, true, CAPS);
+        assert!(outbound.take_only().is_none(), "its note must go with it");
+        assert_eq!(drain(&mut outbound).1, 1);
     }
 }

@@ -4,7 +4,7 @@
 //! moved in and come back, receive buffers are `Filled` tokens. So the rest of the crate is safe.
 #![allow(unsafe_code)]
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -16,14 +16,17 @@ use io_uring::{Builder, IoUring, cqueue, opcode, squeue};
 use crate::buffers::{Buffers, Filled, GROUP};
 use crate::error::StartError;
 use crate::limits::{COMPLETIONS, RECEIVE_BUFFER_BYTES, SUBMISSIONS};
+use crate::staging::{Source, Staging};
 use crate::table::Key;
 
 /// One io_uring with its registered files and receive buffers.
 pub(crate) struct Uring {
     ring: IoUring,
     buffers: Buffers,
-    /// Bytes being sent, by slot.
-    sends: Vec<Option<Outgoing>>,
+    /// What the next submission sends at once.
+    staging: Staging,
+    /// Bytes of sends that wait for room in their socket, by slot: few.
+    sends: HashMap<u32, Outgoing>,
     /// Where the doorbell's count is read to; nobody looks at it.
     bell: Box<u64>,
     /// Entries that found the submission queue full.
@@ -55,6 +58,16 @@ pub(crate) enum Completion {
     Sent {
         key: Key,
         outgoing: Outgoing,
+        outcome: Result<(), i32>,
+    },
+    /// A send at once took everything, and wanted to say so.
+    SentNow {
+        key: Key,
+    },
+    /// A send at once left this, for lack of room or with an error.
+    Short {
+        key: Key,
+        rest: Vec<u8>,
         outcome: Result<(), i32>,
     },
     ShutDown {
@@ -91,6 +104,7 @@ enum Kind {
     Doorbell = 1,
     Receive,
     Send,
+    SendNow,
     Shutdown,
     Cancel,
     Close,
@@ -98,10 +112,11 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Doorbell,
         Self::Receive,
         Self::Send,
+        Self::SendNow,
         Self::Shutdown,
         Self::Cancel,
         Self::Close,
@@ -131,7 +146,8 @@ impl Uring {
         let mut uring = Self {
             ring,
             buffers: Buffers::new(receive_buffers).map_err(StartError::NoMemory)?,
-            sends: Vec::new(),
+            staging: Staging::new(),
+            sends: HashMap::new(),
             bell: Box::default(),
             backlog: VecDeque::new(),
             in_flight: 0,
@@ -155,7 +171,7 @@ impl Uring {
         let mut completions = VecDeque::new();
         while self.in_flight > 0 {
             self.submit_and_wait(Duration::from_secs(1))?;
-            self.drain(&mut completions);
+            self.drain(&mut completions)?;
         }
         for completion in completions {
             if let Completion::Received { outcome: Receive::Failed(libc::EINVAL), .. } = completion
@@ -184,17 +200,36 @@ impl Uring {
         self.push(receive.build(), Kind::Receive, key);
     }
 
-    /// Sends the bytes after `sent`; at most one per connection, as sends may overtake each other.
+    /// Where the sends of this tick are put together.
+    pub(crate) fn staging(&mut self) -> &mut Staging {
+        &mut self.staging
+    }
+
+    /// Sends as much as the socket takes within the submission. Whatever was left comes as
+    /// `Short`; success is told only with `wants_word`. At most one per connection until settled.
+    pub(crate) fn send_now(&mut self, key: Key, bytes: Source, wants_word: bool) {
+        let (number, bytes) = self.staging.push(key, bytes, wants_word);
+        let length = u32::try_from(bytes.len()).expect("a staged send is below the arena's size");
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_WAITALL;
+        let send = opcode::Send::new(Fixed(key.slot), bytes.as_ptr(), length).flags(flags).build();
+        let name = Key { generation: 0, slot: number };
+        let send = send.flags(squeue::Flags::SKIP_SUCCESS);
+        self.queue(send.user_data(Kind::SendNow.user_data(name)));
+    }
+
+    /// True when the outcome of every send at once is known, so that a connection may send again.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.staging.is_empty()
+    }
+
+    /// Sends the bytes after `sent` when the socket has room; at most one per connection, as
+    /// sends may overtake each other.
     pub(crate) fn send(&mut self, key: Key, outgoing: Outgoing) {
-        let slot = key.slot as usize;
-        if self.sends.len() <= slot {
-            self.sends.resize_with(slot + 1, || None);
-        }
-        assert!(self.sends[slot].is_none(), "one send at a time per connection");
         let rest = &outgoing.bytes[outgoing.sent..];
         let length = u32::try_from(rest.len()).unwrap_or(u32::MAX);
         let send = opcode::Send::new(Fixed(key.slot), rest.as_ptr(), length);
-        self.sends[slot] = Some(outgoing);
+        let before = self.sends.insert(key.slot, outgoing);
+        assert!(before.is_none(), "one send at a time per connection");
         self.push(send.flags(libc::MSG_NOSIGNAL).build(), Kind::Send, key);
     }
 
@@ -254,51 +289,90 @@ impl Uring {
 
     /// Submits everything and waits for one completion or the time: one system call a tick.
     pub(crate) fn submit_and_wait(&mut self, timeout: Duration) -> io::Result<()> {
-        self.fill_queue();
-        while !self.backlog.is_empty() {
-            let before = self.backlog.len();
-            ignore_passing(self.ring.submit().map(drop))?;
-            self.fill_queue();
-            if self.backlog.len() == before {
-                break; // the completion queue is full: reap first, then try again
-            }
-        }
-        let timeout = if self.backlog.is_empty() { timeout } else { Duration::ZERO };
-        let time = Timespec::from(timeout);
+        self.relieve()?;
+        let sleepless = !self.backlog.is_empty() || self.staging.wants_word();
+        let time = Timespec::from(if sleepless { Duration::ZERO } else { timeout });
         let args = SubmitArgs::new().timespec(&time);
         ignore_passing(self.ring.submitter().submit_with_args(1, &args).map(drop))
     }
 
-    /// Takes all completions that are there.
-    pub(crate) fn drain(&mut self, into: &mut VecDeque<Completion>) {
-        let Self { ring, buffers, sends, in_flight, .. } = self;
+    /// Submits everything and takes what is complete, without waiting.
+    pub(crate) fn submit_now(&mut self, into: &mut VecDeque<Completion>) -> io::Result<()> {
+        self.relieve()?;
+        ignore_passing(self.ring.submit().map(drop))?;
+        self.drain(into)
+    }
+
+    /// Takes all completions that are there, then what the sends at once came to.
+    pub(crate) fn drain(&mut self, into: &mut VecDeque<Completion>) -> io::Result<()> {
+        self.reap(into);
+        // What found the queue full waits in the kernel; a send's failure may be among it.
+        while self.ring.submission().cq_overflow() {
+            ignore_passing(self.ring.submit().map(drop))?;
+            self.reap(into);
+        }
+        if self.backlog.is_empty() && self.ring.submission().is_empty() {
+            self.staging.settle(|key| into.push_back(Completion::SentNow { key }));
+        }
+        Ok(())
+    }
+
+    fn reap(&mut self, into: &mut VecDeque<Completion>) {
+        let Self { ring, buffers, sends, staging, in_flight, .. } = self;
         for entry in ring.completion() {
             let more = cqueue::more(entry.flags());
+            let Some((kind, key)) = Kind::read(entry.user_data()) else { continue };
+            if kind == Kind::SendNow {
+                into.push_back(read_short(&entry, key.slot, staging));
+                continue;
+            }
             if !more {
                 *in_flight -= 1;
             }
-            into.extend(read_completion(&entry, more, buffers, sends));
+            into.push_back(read_completion(&entry, (kind, key), buffers, sends));
         }
     }
 
     fn push(&mut self, entry: squeue::Entry, kind: Kind, key: Key) {
         self.in_flight += 1;
-        self.backlog.push_back(entry.user_data(kind.user_data(key)));
-        self.fill_queue();
+        self.queue(entry.user_data(kind.user_data(key)));
     }
 
-    /// Moves entries into the submission queue, in order, as far as there is room.
-    fn fill_queue(&mut self) {
-        let mut queue = self.ring.submission();
-        while let Some(entry) = self.backlog.front() {
-            // SAFETY: every pointer in an entry points into `self.sends`, `self.bell` or
-            // `self.buffers`. These stay where they are until the operation's last completion,
-            // and are leaked when the ring is dropped before that.
-            if unsafe { queue.push(entry) }.is_err() {
-                break;
-            }
-            self.backlog.pop_front();
+    /// Puts an entry into the submission queue, submitting first where that is full.
+    fn queue(&mut self, entry: squeue::Entry) {
+        if !self.backlog.is_empty() || !self.fits(&entry) {
+            self.backlog.push_back(entry);
+            // An error comes again with the submission that ends the tick.
+            let _ = self.relieve();
         }
+    }
+
+    /// Submits until everything has found room in the queue, or the kernel takes no more for now.
+    fn relieve(&mut self) -> io::Result<()> {
+        while !self.backlog.is_empty() {
+            let before = self.backlog.len();
+            ignore_passing(self.ring.submit().map(drop))?;
+            while let Some(entry) = self.backlog.pop_front() {
+                if !self.fits(&entry) {
+                    self.backlog.push_front(entry);
+                    break;
+                }
+            }
+            if self.backlog.len() == before {
+                break; // the completion queue is full: reap first, then try again
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves an entry into the submission queue if there is room.
+    fn fits(&mut self, entry: &squeue::Entry) -> bool {
+        // SAFETY: every pointer in an entry points into `self.sends`, `self.bell`,
+        // `self.buffers` or `self.staging`. The first three stay where they are until the
+        // operation's last completion, and are leaked when the ring is dropped before that.
+        // What is staged stays until `drain` found that the kernel took the submission: with
+        // MSG_DONTWAIT a send is over by then, as io_uring never defers such a request.
+        unsafe { self.ring.submission().push(entry) }.is_ok()
     }
 }
 
@@ -342,21 +416,28 @@ fn ignore_passing(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
+fn read_short(entry: &cqueue::Entry, number: u32, staging: &mut Staging) -> Completion {
+    let sent = usize::try_from(entry.result()).unwrap_or(0);
+    let (key, rest) = staging.fail(number, sent);
+    let outcome = match -entry.result() {
+        ..=0 | libc::EAGAIN => Ok(()),
+        errno => Err(errno),
+    };
+    Completion::Short { key, rest, outcome }
+}
+
 fn read_completion(
     entry: &cqueue::Entry,
-    more: bool,
+    (kind, key): (Kind, Key),
     buffers: &mut Buffers,
-    sends: &mut [Option<Outgoing>],
-) -> Option<Completion> {
-    let (kind, key) = Kind::read(entry.user_data())?;
-    Some(match kind {
+    sends: &mut HashMap<u32, Outgoing>,
+) -> Completion {
+    let armed = cqueue::more(entry.flags());
+    match kind {
         Kind::Doorbell => Completion::Doorbell,
-        Kind::Receive => {
-            let outcome = read_receive(entry, buffers);
-            Completion::Received { key, outcome, armed: more }
-        }
+        Kind::Receive => Completion::Received { key, outcome: read_receive(entry, buffers), armed },
         Kind::Send => {
-            let mut outgoing = sends[key.slot as usize].take().expect("a send holds its bytes");
+            let mut outgoing = sends.remove(&key.slot).expect("a send holds its bytes");
             let outcome = match usize::try_from(entry.result()) {
                 Ok(sent) => {
                     outgoing.sent += sent;
@@ -366,11 +447,12 @@ fn read_completion(
             };
             Completion::Sent { key, outgoing, outcome }
         }
+        Kind::SendNow => unreachable!("told apart before"),
         Kind::Shutdown => Completion::ShutDown { key },
         Kind::Cancel => Completion::Cancelled { key },
         Kind::Close => Completion::Closed { key },
-        Kind::Accept => Completion::Accepted { outcome: read_accept(entry), armed: more },
-    })
+        Kind::Accept => Completion::Accepted { outcome: read_accept(entry), armed },
+    }
 }
 
 fn read_accept(entry: &cqueue::Entry) -> Result<OwnedFd, i32> {

@@ -161,10 +161,10 @@ impl Driver {
         let until = Instant::now() + CANCEL_WITHIN;
         let mut completions = std::collections::VecDeque::new();
         while self.uring.in_flight() > 0 && Instant::now() < until {
-            if self.uring.submit_and_wait(Duration::from_millis(100)).is_err() {
+            let waited = self.uring.submit_and_wait(Duration::from_millis(100));
+            if waited.and_then(|()| self.uring.drain(&mut completions)).is_err() {
                 break;
             }
-            self.uring.drain(&mut completions);
             completions.clear();
         }
         if self.uring.in_flight() > 0 {

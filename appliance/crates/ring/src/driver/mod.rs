@@ -41,6 +41,8 @@ pub(crate) struct Driver {
     table: Table<Conn>,
     inbox: Inbox,
     events: Events,
+    /// Complete, to be looked at in the next turn.
+    completions: VecDeque<Completion>,
     /// Received while the ring was choked; the buffers stay with us, which holds senders up.
     parked: VecDeque<(Key, Receive)>,
     /// Connections with held plaintext that may be decoded now.
@@ -90,6 +92,7 @@ impl Driver {
             uring,
             inbox,
             events: Events::new(events),
+            completions: VecDeque::new(),
             parked: VecDeque::new(),
             resume: VecDeque::new(),
             rearm: VecDeque::new(),
@@ -110,24 +113,24 @@ impl Driver {
     /// Turns until stopped and empty.
     pub(crate) fn run(mut self) {
         self.uring.read_doorbell(self.inbox.eventfd());
-        let mut completions = VecDeque::new();
         while !self.is_done() {
             let timeout = self.timeout();
             let waited = self.uring.submit_and_wait(timeout);
-            waited.expect("the kernel takes valid submissions; only a restart helps otherwise");
+            let drained = waited.and_then(|()| self.uring.drain(&mut self.completions));
+            drained.expect("the kernel takes valid submissions; only a restart helps otherwise");
             self.inbox.wake();
             self.now = Instant::now();
-            self.uring.drain(&mut completions);
-            self.turn(&mut completions);
+            self.turn();
         }
         self.drain_operations();
     }
 
-    fn turn(&mut self, completions: &mut VecDeque<Completion>) {
+    fn turn(&mut self) {
         self.stats.ticks += 1;
         self.events.flush();
         self.resume_held();
-        for completion in completions.drain(..) {
+        for _ in 0..self.completions.len() {
+            let Some(completion) = self.completions.pop_front() else { break };
             self.complete(completion);
         }
         self.take_commands();
@@ -144,6 +147,8 @@ impl Driver {
             Completion::Doorbell => self.uring.read_doorbell(self.inbox.eventfd()),
             Completion::Received { key, outcome, armed } => self.received(key, outcome, armed),
             Completion::Sent { key, outgoing, outcome } => self.sent(key, outgoing, outcome),
+            Completion::SentNow { key } => self.all_sent(key),
+            Completion::Short { key, rest, outcome } => self.sent_short(key, rest, outcome),
             Completion::ShutDown { key } | Completion::Cancelled { key } => self.ended(key),
             Completion::Closed { key } => self.free(key),
             Completion::Accepted { outcome, armed } => self.accepted(outcome, armed),
@@ -152,7 +157,8 @@ impl Driver {
 
     /// How long the next wait may be.
     fn timeout(&mut self) -> Duration {
-        if !self.inbox.may_sleep() {
+        let idle = self.completions.is_empty() && self.dirty.is_empty();
+        if !idle || !self.inbox.may_sleep() {
             return Duration::ZERO;
         }
         if self.events.is_choked() {

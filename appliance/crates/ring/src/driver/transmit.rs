@@ -3,9 +3,10 @@
 use super::Driver;
 use crate::conn::{Conn, Phase};
 use crate::event::{CloseReason, RingEvent};
-use crate::limits::SEND_BYTES;
+use crate::limits::{SEND_BYTES, TLS_OVERHEAD_BYTES};
 use crate::outbound::Offer;
 use crate::shared::SharedFrame;
+use crate::staging::{Source, Staging};
 use crate::table::Key;
 use crate::uring::Outgoing;
 use crate::websocket;
@@ -45,39 +46,71 @@ impl Driver {
 
     /// Starts one send for every connection that has something and none in flight.
     pub(super) fn send_dirty(&mut self) {
-        for key in std::mem::take(&mut self.dirty) {
+        if !self.uring.is_settled() {
+            return; // the kernel took no submissions: first things first
+        }
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for key in dirty.drain(..) {
             let Some(conn) = self.table.get_mut(key) else { continue };
             conn.dirty = false;
             if !conn.sending && conn.phase <= Phase::Flushing {
                 self.start_send(key);
             }
         }
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
     }
 
     fn start_send(&mut self, key: Key) {
-        let mut plaintext = std::mem::take(&mut self.plaintext);
+        self.make_room(key);
         let Some(conn) = self.table.get_mut(key) else { return };
-        let mut bytes = Vec::new();
-        self.stats.frames_out += gather(conn, &mut plaintext, &mut bytes);
-        plaintext.clear();
-        plaintext.shrink_to(SEND_BYTES);
-        self.plaintext = plaintext;
-        if bytes.is_empty() {
+        let only = if conn.tls.is_none() { conn.outbound.take_only() } else { None };
+        let (source, frames) = match only {
+            Some((frame, encoding)) => (Some(Source::Shared(frame, encoding)), 1),
+            None => gather(conn, self.uring.staging(), &mut self.plaintext),
+        };
+        let Some(source) = source else {
             return self.all_sent(key);
+        };
+        let wants_word = conn.has_output()
+            || conn.held_up
+            || conn.phase == Phase::Flushing
+            || conn.outbound.has_notes_in_flight();
+        self.stats.frames_out += frames;
+        self.stats.sends += 1;
+        self.stats.bytes_out += source.len() as u64;
+        self.uring.send_now(key, source, wants_word);
+    }
+
+    /// Submits what is staged where the arena would not take the next send.
+    fn make_room(&mut self, key: Key) {
+        let Some(conn) = self.table.get_mut(key) else { return };
+        if self.uring.staging().room() < conn.outbound.gather_bytes_max() + TLS_OVERHEAD_BYTES {
+            let submitted = self.uring.submit_now(&mut self.completions);
+            submitted.expect("the kernel takes valid submissions; only a restart helps otherwise");
         }
-        self.submit(key, Outgoing { bytes, sent: 0 });
+    }
+
+    /// A send at once did not take everything: the rest waits for room.
+    pub(super) fn sent_short(&mut self, key: Key, rest: Vec<u8>, outcome: Result<(), i32>) {
+        let Some(conn) = self.table.get_mut(key) else { return };
+        if let Err(errno) = outcome {
+            tracing::debug!(errno, "a send failed");
+            self.abort(key, CloseReason::Lost);
+        } else if conn.phase <= Phase::Flushing {
+            conn.outbound.waits(rest.len());
+            self.submit(key, Outgoing { bytes: rest, sent: 0 });
+        }
     }
 
     fn submit(&mut self, key: Key, outgoing: Outgoing) {
         let Some(conn) = self.table.get_mut(key) else { return };
         conn.sending = true;
-        conn.send_turn = self.stats.ticks;
         conn.operations += 1;
-        self.stats.sends += 1;
         self.uring.send(key, outgoing);
     }
 
-    /// A completion of a send: the rest follows, or the next.
+    /// A completion of a send that waited: the rest follows, or the next.
     pub(super) fn sent(&mut self, key: Key, outgoing: Outgoing, outcome: Result<(), i32>) {
         let Some(conn) = self.table.get_mut(key) else { return };
         conn.operations -= 1;
@@ -86,14 +119,11 @@ impl Driver {
             tracing::debug!(errno, "a send failed");
             self.abort(key, CloseReason::Lost);
         } else if conn.phase <= Phase::Flushing {
-            if self.stats.ticks > conn.send_turn + 1 {
-                // It had to wait for room in the socket: the peer took something.
-                conn.life.hear(self.now);
-            }
+            // It had to wait for room in the socket: the peer took something.
+            conn.life.hear(self.now);
             if outgoing.sent < outgoing.bytes.len() {
                 self.submit(key, outgoing);
             } else {
-                self.stats.bytes_out += outgoing.bytes.len() as u64;
                 self.all_sent(key);
             }
         }
@@ -101,9 +131,12 @@ impl Driver {
     }
 
     /// What was gathered is with the socket: tells the core, sends what came meanwhile, or ends.
-    fn all_sent(&mut self, key: Key) {
+    pub(super) fn all_sent(&mut self, key: Key) {
         let session = self.session(key);
-        let Some(conn) = self.table.get_mut(key) else { return };
+        let Some(conn) = self.table.get_mut(key).filter(|conn| conn.phase <= Phase::Flushing)
+        else {
+            return;
+        };
         let notes = conn.outbound.sent();
         let (open, more) = (conn.phase == Phase::Open, conn.has_output());
         if more {
@@ -121,17 +154,26 @@ impl Driver {
 }
 
 /// Moves what waits into one send, encrypted where it must be; the last one of a closing TLS
-/// session ends with the alert that nothing more comes.
-fn gather(conn: &mut Conn, plaintext: &mut Vec<u8>, bytes: &mut Vec<u8>) -> u64 {
+/// session ends with the alert that nothing more comes. Gives the number of frames, too.
+fn gather(
+    conn: &mut Conn,
+    staging: &mut Staging,
+    plaintext: &mut Vec<u8>,
+) -> (Option<Source>, u64) {
     let Some(tls) = &mut conn.tls else {
-        return conn.outbound.gather(bytes);
+        let frames = conn.outbound.gather(|bytes| staging.append(bytes));
+        return (staging.finish(), frames);
     };
     plaintext.clear();
-    let frames = conn.outbound.gather(plaintext);
-    tls.encrypt(plaintext, bytes);
+    let frames = conn.outbound.gather(|bytes| plaintext.extend_from_slice(bytes));
+    let mut records = Vec::new();
+    tls.encrypt(plaintext, &mut records);
     if conn.phase == Phase::Flushing && conn.outbound.is_empty() {
         tls.close();
     }
-    tls.flush(bytes);
-    frames
+    tls.flush(&mut records);
+    staging.append(&records);
+    plaintext.clear();
+    plaintext.shrink_to(SEND_BYTES);
+    (staging.finish(), frames)
 }

@@ -29,7 +29,7 @@ fn next(uring: &mut Uring) -> Completion {
     let mut completions = VecDeque::new();
     while completions.is_empty() {
         uring.submit_and_wait(Duration::from_secs(5)).unwrap();
-        uring.drain(&mut completions);
+        uring.drain(&mut completions).unwrap();
     }
     assert_eq!(completions.len(), 1, "{completions:?}");
     completions.pop_front().unwrap()
@@ -77,7 +77,7 @@ fn a_cancelled_receive_says_so_and_a_dropped_ring_with_operations_leaks() {
     let mut completions = VecDeque::new();
     while uring.in_flight() > 0 {
         uring.submit_and_wait(Duration::from_secs(5)).unwrap();
-        uring.drain(&mut completions);
+        uring.drain(&mut completions).unwrap();
     }
     let cancelled = |completion: &Completion| match completion {
         Completion::Received { outcome: Receive::Cancelled, armed, .. } => !armed,
@@ -90,4 +90,60 @@ fn a_cancelled_receive_says_so_and_a_dropped_ring_with_operations_leaks() {
     assert!(uring.in_flight() > 0);
     drop(uring);
     drop(theirs);
+}
+
+/// A pair whose sending side takes a few thousand bytes.
+fn narrow(uring: &mut Uring) -> UnixStream {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    rustix::net::sockopt::set_socket_send_buffer_size(&ours, 4096).unwrap();
+    uring.register(KEY, ours.into()).unwrap();
+    theirs
+}
+
+fn stage(uring: &mut Uring, bytes: &[u8], wants_word: bool) {
+    uring.staging().append(bytes);
+    let source = uring.staging().finish().unwrap();
+    uring.send_now(KEY, source, wants_word);
+}
+
+#[test]
+fn a_send_at_once_is_over_with_its_submission_and_says_so_only_when_asked() {
+    let Some(mut uring) = uring() else { return };
+    let _theirs = narrow(&mut uring);
+    let mut completions = VecDeque::new();
+    stage(&mut uring, b"quiet", false);
+    uring.submit_now(&mut completions).unwrap();
+    assert!(completions.is_empty() && uring.is_settled() && uring.in_flight() == 0);
+    stage(&mut uring, b"told", true);
+    assert!(!uring.is_settled());
+    uring.submit_and_wait(Duration::from_secs(5)).unwrap();
+    uring.drain(&mut completions).unwrap();
+    assert!(matches!(completions.pop_front(), Some(Completion::SentNow { key: KEY })));
+}
+
+#[test]
+fn what_a_socket_does_not_take_at_once_comes_back_byte_for_byte() {
+    use std::io::Read as _;
+    let Some(mut uring) = uring() else { return };
+    let mut theirs = narrow(&mut uring);
+    let sent: Vec<u8> = (0..200_000_u32).map(|at| at as u8).collect();
+    stage(&mut uring, &sent, true);
+    let mut completions = VecDeque::new();
+    uring.submit_now(&mut completions).unwrap();
+    let Some(Completion::Short { key: KEY, rest, outcome: Ok(()) }) = completions.pop_front()
+    else {
+        panic!("{completions:?}")
+    };
+    assert!(completions.is_empty() && rest.len() < sent.len(), "{} are left", rest.len());
+    let mut taken = vec![0; sent.len() - rest.len()];
+    theirs.read_exact(&mut taken).unwrap();
+    assert_eq!(
+        (taken, rest.as_slice()),
+        (sent[..sent.len() - rest.len()].to_vec(), &sent[sent.len() - rest.len()..])
+    );
+    drop(theirs);
+    stage(&mut uring, &rest, true);
+    uring.submit_now(&mut completions).unwrap();
+    let gone = completions.pop_front();
+    assert!(matches!(gone, Some(Completion::Short { outcome: Err(libc::EPIPE), .. })), "{gone:?}");
 }
