@@ -381,6 +381,8 @@ fn ring_config(args: &Args, budget: &Budget) -> RingConfig {
     let per_ring = budget.sessions_max() / config.rings.max(1);
     config.connections_per_ring =
         config.connections_per_ring.min(u32::try_from(per_ring).unwrap_or(u32::MAX));
+    let outbound = usize::try_from(budget.outbound).expect("a share of 2 GiB at most");
+    config.ring_bytes_max = outbound / config.rings.max(1);
     config
 }
 

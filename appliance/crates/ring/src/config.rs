@@ -17,6 +17,8 @@ pub struct RingConfig {
     pub session_bytes_max: usize,
     /// Queued bytes of a session above which it is closed.
     pub session_bytes_hard_max: usize,
+    /// Queued bytes of all sessions of one ring above which slow ones are let go earlier.
+    pub ring_bytes_max: usize,
     /// Silence after which a WebSocket session is pinged.
     pub ping_after: Duration,
     /// Silence after the ping that ends it.
@@ -33,6 +35,7 @@ impl Default for RingConfig {
             receive_buffers: limits::RECEIVE_BUFFERS_DEFAULT,
             session_bytes_max: limits::SESSION_BYTES_DEFAULT,
             session_bytes_hard_max: limits::SESSION_BYTES_HARD_DEFAULT,
+            ring_bytes_max: limits::RING_BYTES_DEFAULT,
             ping_after: limits::PING_AFTER_DEFAULT,
             pong_within: limits::PONG_WITHIN_DEFAULT,
         }

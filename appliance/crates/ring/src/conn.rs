@@ -25,6 +25,8 @@ pub(crate) struct Conn {
     pub(crate) receive: ReceiveState,
     /// Operations whose last completion has not come.
     pub(crate) operations: u8,
+    /// Queued bytes that the ring's sum holds of this connection.
+    pub(crate) counted: usize,
     /// A send waits for room in the socket.
     pub(crate) sending: bool,
     /// In the list of those that have something to send.
@@ -83,6 +85,7 @@ impl Conn {
             phase: Phase::Open,
             receive: ReceiveState::Off,
             operations: 0,
+            counted: 0,
             sending: false,
             dirty: false,
             held_up: false,

@@ -1,14 +1,15 @@
 //! When a silent session is pinged, and when it is given up; pure.
 //!
-//! Native clients have no ping of the framing: the kernel's keep-alive finds dead ones, and a
-//! send that makes no progress counts as silence for both.
+//! Native clients have no ping of the framing: the kernel's keep-alive holds the routers' entries
+//! and finds the dead, and a send that makes no progress counts as silence for both.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt;
+use socket2::{SockRef, TcpKeepalive};
 
 use crate::config::RingConfig;
+use crate::limits::{PING_AFTER_DEFAULT, UNSENT_BYTES_MAX};
 
 /// What to do about a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,20 +53,21 @@ impl Life {
     }
 }
 
-/// Seconds of silence before the kernel probes, between probes, and probes before it gives up.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
+/// Time between the kernel's probes after the first, and probes before it gives up.
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 const PROBES: u32 = 4;
 
-/// Readies a socket for a ring: no delay, keep-alive, and blocking, since io_uring answers
-/// EAGAIN on others instead of waiting.
+/// Readies a socket for a ring: no delay, keep-alive as often as pings, little that the peer has
+/// not taken kept by the kernel, and blocking, since io_uring answers EAGAIN on others instead of
+/// waiting.
 pub(crate) fn ready_socket(stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_nodelay(true)?;
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, PROBE_AFTER)?;
-    sockopt::set_tcp_keepintvl(stream, PROBE_EVERY)?;
-    Ok(sockopt::set_tcp_keepcnt(stream, PROBES)?)
+    let keepalive = TcpKeepalive::new().with_time(PING_AFTER_DEFAULT);
+    let keepalive = keepalive.with_interval(PROBE_EVERY).with_retries(PROBES);
+    let socket = SockRef::from(stream);
+    socket.set_nonblocking(false)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use wire::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 /// Most ring threads: the ring number has eight bits in a session id.
 pub const RINGS_MAX: usize = 256;
 
-/// Connections one ring accepts unless configured: the fixed-file table and what a 1 GB board
-/// carries as TLS sessions (13.5 KB each); the memory budget usually refuses earlier.
-pub const CONNECTIONS_DEFAULT: u32 = 16_384;
+/// Connections one ring accepts unless configured, by its fixed-file table (8 bytes each); the
+/// memory budget usually refuses earlier.
+pub const CONNECTIONS_DEFAULT: u32 = 20_000;
 
 /// Submission queue entries: a busy tick submits several times, which costs less than the cache
 /// that a longer queue needs.
@@ -47,6 +47,23 @@ pub const SESSION_BYTES_DEFAULT: usize = 256 * 1024;
 /// Queued bytes of a session above which it is closed: answers to what was read in one go.
 pub const SESSION_BYTES_HARD_DEFAULT: usize = 2 * 1024 * 1024;
 
+/// Queued bytes of all sessions of a ring above which it is *pressed*: sessions overflow and are
+/// closed at the pressed caps below, so that many slow readers cost no more than this.
+pub const RING_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
+
+/// Queued bytes of a session above which it overflows while its ring is pressed: a few messages of
+/// the longest kind, so that whoever reads normally notices nothing.
+pub const SESSION_BYTES_PRESSED: usize = 32 * 1024;
+
+/// Queued bytes of a session above which it is closed while its ring is pressed: one frame of the
+/// longest kind must pass.
+pub const SESSION_BYTES_HARD_PRESSED: usize = 600 * 1024;
+
+/// Bytes in a socket that were not sent yet, above which it takes no more (TCP_NOTSENT_LOWAT): a
+/// reader that stalls keeps this much kernel memory instead of megabytes, and a fast one is not
+/// slowed, as what is on its way does not count.
+pub const UNSENT_BYTES_MAX: u32 = 16 * 1024;
+
 /// Bytes of frames gathered into one send: a hundred short messages; more saves little, and what a
 /// socket does not take is copied. A single longer frame goes alone.
 pub const SEND_BYTES: usize = 16 * 1024;
@@ -58,7 +75,8 @@ pub const STAGING_BYTES: usize = 1024 * 1024;
 /// Plaintext given to TLS at once: the largest record.
 pub const TLS_CHUNK_BYTES: usize = 16 * 1024;
 
-/// Silence after which a WebSocket session is pinged; home routers forget a flow after a minute.
+/// Silence after which a session is pinged, native ones by the kernel: routers at home forget a
+/// flow after a minute or more.
 pub const PING_AFTER_DEFAULT: Duration = Duration::from_secs(45);
 
 /// Silence after a ping that ends the session.
@@ -93,4 +111,6 @@ const _: () = assert!(COMPLETIONS >= SUBMISSIONS * 4);
 const _: () = assert!(RECEIVE_BUFFERS_DEFAULT.is_power_of_two());
 const _: () = assert!(UNKNOWN_FRAME_BYTES_MAX < CLIENT_FRAME_BYTES_MAX);
 const _: () = assert!(SERVER_FRAME_BYTES_MAX < SESSION_BYTES_HARD_DEFAULT);
+const _: () = assert!(SERVER_FRAME_BYTES_MAX < SESSION_BYTES_HARD_PRESSED);
 const _: () = assert!(SESSION_BYTES_DEFAULT < SESSION_BYTES_HARD_DEFAULT);
+const _: () = assert!(SESSION_BYTES_PRESSED < SESSION_BYTES_DEFAULT);

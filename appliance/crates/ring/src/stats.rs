@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 macro_rules! stats {
     ($($(#[$doc:meta])* $name:ident,)+) => {
-        /// Counters since the start, of all rings together; `connections` is of this moment.
+        /// Counters since the start, of all rings together; `connections` and `queued_bytes`
+        /// are of this moment.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct RingStats {
             $($(#[$doc])* pub $name: u64,)+
@@ -31,6 +32,8 @@ macro_rules! stats {
 stats! {
     /// Connections that hold a slot.
     connections,
+    /// Bytes queued for sessions that do not read as fast as they are sent to, as of this moment.
+    queued_bytes,
     /// Turns of the loops: one system call each.
     ticks,
     /// Frames from clients, whole and well-formed.

@@ -116,7 +116,8 @@ impl Driver {
 
     /// The connection is closed: its slot and its permit are free.
     pub(super) fn free(&mut self, key: Key) {
-        if self.table.remove(key).is_some() {
+        if let Some(conn) = self.table.remove(key) {
+            self.queued_bytes -= conn.counted;
             self.shared.held.fetch_sub(1, SeqCst);
         }
     }

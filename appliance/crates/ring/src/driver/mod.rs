@@ -22,7 +22,10 @@ use crate::events::Events;
 use crate::handle::{Door, Handover};
 use crate::heartbeat::{Verdict, ready_socket};
 use crate::inbox::{Command, Inbox};
-use crate::limits::{CHOKED_RETRY, COMMANDS_PER_TICK, HEARTBEAT_EVERY, SHUTDOWN_WITHIN};
+use crate::limits::{
+    CHOKED_RETRY, COMMANDS_PER_TICK, HEARTBEAT_EVERY, SESSION_BYTES_HARD_PRESSED,
+    SESSION_BYTES_PRESSED, SHUTDOWN_WITHIN,
+};
 use crate::outbound::Caps;
 use crate::shared::SharedFrame;
 use crate::stats::{Published, RingStats};
@@ -51,6 +54,8 @@ pub(crate) struct Driver {
     rearm: VecDeque<Key>,
     /// Connections with something to send.
     dirty: Vec<Key>,
+    /// Queued bytes of all connections, as far as they wait for their sockets.
+    queued_bytes: usize,
     /// Connections that must be gone by their time.
     closing: Vec<(Instant, Key)>,
     /// Scratch for plaintext on its way into or out of TLS.
@@ -97,6 +102,7 @@ impl Driver {
             resume: VecDeque::new(),
             rearm: VecDeque::new(),
             dirty: Vec::new(),
+            queued_bytes: 0,
             closing: Vec::new(),
             plaintext: Vec::new(),
             now,
@@ -139,6 +145,7 @@ impl Driver {
         self.arm_receives();
         self.stats.choked += u64::from(self.events.is_choked());
         self.stats.connections = self.table.len() as u64;
+        self.stats.queued_bytes = self.queued_bytes as u64;
         self.shared.published.publish(&self.stats);
     }
 
@@ -262,8 +269,24 @@ impl Driver {
         SessionId::new(self.ring, key.generation, key.slot)
     }
 
+    /// What a session may have queued: less while the ring is pressed for memory.
     fn caps(&self) -> Caps {
-        Caps { soft: self.config.session_bytes_max, hard: self.config.session_bytes_hard_max }
+        let RingConfig { session_bytes_max, session_bytes_hard_max, .. } = self.config;
+        if self.queued_bytes <= self.config.ring_bytes_max {
+            return Caps { soft: session_bytes_max, hard: session_bytes_hard_max };
+        }
+        Caps {
+            soft: session_bytes_max.min(SESSION_BYTES_PRESSED),
+            hard: session_bytes_hard_max.min(SESSION_BYTES_HARD_PRESSED),
+        }
+    }
+
+    /// Brings the ring's sum up to date with what waits for a connection's socket.
+    fn count(&mut self, key: Key) {
+        let Some(conn) = self.table.get_mut(key) else { return };
+        let now = conn.outbound.bytes();
+        self.queued_bytes += now;
+        self.queued_bytes -= std::mem::replace(&mut conn.counted, now);
     }
 }
 

@@ -25,6 +25,7 @@ impl Driver {
             conn.permit = None;
         }
         match conn.outbound.offer(frame, conn.codec.encoding(), flush_note, caps) {
+            Offer::Queued if conn.sending => self.count(key),
             Offer::Queued => self.mark_dirty(key),
             Offer::Dropped => self.stats.fan_out_dropped += 1,
             Offer::Overflowed => {
@@ -79,7 +80,11 @@ impl Driver {
         self.stats.frames_out += frames;
         self.stats.sends += 1;
         self.stats.bytes_out += source.len() as u64;
+        let waits = !conn.outbound.is_empty() || conn.counted > 0;
         self.uring.send_now(key, source, wants_word);
+        if waits {
+            self.count(key);
+        }
     }
 
     /// Submits what is staged where the arena would not take the next send.
@@ -99,6 +104,7 @@ impl Driver {
             self.abort(key, CloseReason::Lost);
         } else if conn.phase <= Phase::Flushing {
             conn.outbound.waits(rest.len());
+            self.count(key);
             self.submit(key, Outgoing { bytes: rest, sent: 0 });
         }
     }
@@ -138,6 +144,10 @@ impl Driver {
             return;
         };
         let notes = conn.outbound.sent();
+        if conn.counted > 0 {
+            self.count(key);
+        }
+        let Some(conn) = self.table.get_mut(key) else { return };
         let (open, more) = (conn.phase == Phase::Open, conn.has_output());
         if more {
             self.mark_dirty(key);

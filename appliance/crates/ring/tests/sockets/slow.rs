@@ -177,3 +177,34 @@ fn many_talkers_with_few_buffers_all_get_their_turn() {
     talkers.into_iter().for_each(|talker| talker.join().unwrap());
     until("the counter", || rig.handle.stats().starved > 0);
 }
+
+#[test]
+fn many_slow_readers_share_the_ring_s_memory_and_others_notice_nothing() {
+    let config = RingConfig { ring_bytes_max: 100_000, ..RingConfig::default() };
+    let Some(rig) = Rig::start(RingConfig { rings: 1, ..config }) else { return };
+    let (mut reader, reading) = rig.adopt(Protocol::Native);
+    let stalled: Vec<_> = (0..16).map(|_| rig.adopt(Protocol::Native)).collect();
+    let frame = fan_out(1, 16_000);
+    let mut overflowed = 0;
+    for _ in 0..2_000 {
+        for (_, session) in &stalled {
+            rig.send(*session, &frame);
+        }
+        rig.send(reading, &frame);
+        assert!(matches!(read_native(&mut reader).1, ServerMessage::Message(_)));
+        overflowed += rig.events.try_iter().filter(is_overflow).count();
+        if overflowed == stalled.len() {
+            break;
+        }
+    }
+    assert_eq!(overflowed, stalled.len(), "all of them, and nobody was closed");
+    let queued = rig.handle.stats().queued_bytes;
+    assert!(queued < 16 * 64 * 1024, "{queued} bytes: each alone might have 256 KiB");
+    drop(stalled);
+    until("the sum is back", || rig.handle.stats().queued_bytes == 0);
+}
+
+fn is_overflow(event: &RingEvent) -> bool {
+    assert!(matches!(event, RingEvent::Overflowed { .. }), "{event:?}");
+    true
+}
