@@ -31,6 +31,8 @@ pub(crate) struct Conn {
     pub(crate) sending: bool,
     /// In the list of those that have something to send.
     pub(crate) dirty: bool,
+    /// Whether its acks wait for company.
+    pub(crate) patience: Patience,
     /// Not read from, because it does not read what is sent to it.
     pub(crate) held_up: bool,
     /// The peer said that it sends no more.
@@ -56,6 +58,16 @@ pub(crate) enum Phase {
     Cancelling,
     /// Being taken out of the file table; then the slot is free.
     Closing,
+}
+
+/// Whether acks wait for something to ride with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Unused,
+    /// In the list of those who wait.
+    Waiting,
+    /// Waited long enough: the next send goes, whatever it carries.
+    Over,
 }
 
 /// State of the multishot receive.
@@ -88,6 +100,7 @@ impl Conn {
             counted: 0,
             sending: false,
             dirty: false,
+            patience: Patience::Unused,
             held_up: false,
             peer_ended: false,
             known: false,

@@ -8,6 +8,7 @@
 
 mod buffers;
 mod codec;
+mod company;
 mod config;
 mod conn;
 mod driver;

@@ -75,6 +75,16 @@ pub const STAGING_BYTES: usize = 1024 * 1024;
 /// Plaintext given to TLS at once: the largest record.
 pub const TLS_CHUNK_BYTES: usize = 16 * 1024;
 
+/// Longest time that an ack on a busy ring waits for something to ride with: nobody sees it, and it
+/// is short against the sync of a card.
+pub const ACK_COMPANY_WITHIN: Duration = Duration::from_millis(5);
+
+/// Frames from clients within [`ACK_COMPANY_WINDOW`] from which on a ring is busy: 4,000 a second.
+pub const ACK_COMPANY_FRAMES: u64 = 40;
+
+/// Time over which frames are counted for that.
+pub const ACK_COMPANY_WINDOW: Duration = Duration::from_millis(10);
+
 /// Silence after which a session is pinged, native ones by the kernel: routers at home forget a
 /// flow after a minute or more.
 pub const PING_AFTER_DEFAULT: Duration = Duration::from_secs(45);

@@ -21,6 +21,16 @@ pub(crate) struct Outbound {
     notes_in_flight: u32,
     /// Fan-out is dropped until the next flush note.
     overflowed: bool,
+    own: Own,
+}
+
+/// Whether all that waits is about the session's own commands: acks, and what they posted coming
+/// back to it.
+#[derive(Debug, Default)]
+struct Own {
+    acks: u32,
+    messages: u32,
+    others: bool,
 }
 
 /// Most sessions wait for one frame at most, and that needs no memory of its own.
@@ -77,6 +87,7 @@ impl Outbound {
             return Offer::TooSlow;
         }
         self.bytes += bytes;
+        self.own.see(frame.message(), flush_note);
         self.queue.push(Item::Frame(frame.clone(), encoding));
         if flush_note {
             self.queue.push(Item::Note);
@@ -88,11 +99,18 @@ impl Outbound {
     /// Queues a control frame of the framing itself.
     pub(crate) fn push_control(&mut self, frame: Vec<u8>) {
         self.bytes += frame.len();
+        self.own.others = true;
         self.queue.push(Item::Control(frame.into()));
+    }
+
+    /// True when nobody would miss what waits for some milliseconds: only the session's own.
+    pub(crate) const fn may_wait(&self) -> bool {
+        self.own.acks > 0 && self.own.messages <= self.own.acks && !self.own.others
     }
 
     /// Takes the only frame that waits, to be sent as it is.
     pub(crate) fn take_only(&mut self) -> Option<(SharedFrame, Encoding)> {
+        self.own = Own::default();
         match std::mem::take(&mut self.queue) {
             Queue::One(Item::Frame(frame, encoding)) => {
                 self.bytes -= frame.bytes(encoding).len();
@@ -107,6 +125,7 @@ impl Outbound {
 
     /// Moves frames into one send, up to [`SEND_BYTES`] or one longer frame; gives their number.
     pub(crate) fn gather(&mut self, mut append: impl FnMut(&[u8])) -> u64 {
+        self.own = Own::default();
         let (mut taken, mut frames) = (0, 0);
         while let Some(item) = self.queue.first() {
             let bytes = item.bytes();
@@ -155,6 +174,18 @@ impl Outbound {
     /// True when nothing waits for the next send.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self.queue, Queue::Empty)
+    }
+}
+
+impl Own {
+    fn see(&mut self, message: &ServerMessage, flush_note: bool) {
+        match message {
+            ServerMessage::Ack(_) => self.acks += 1,
+            ServerMessage::Message(_) => self.messages += 1,
+            ServerMessage::CaughtUp(_) => {}
+            _ => self.others = true,
+        }
+        self.others |= flush_note;
     }
 }
 
@@ -214,8 +245,8 @@ const fn is_news(message: &ServerMessage) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::ids::{Offset, RoomId, Seq, TimeMs};
-    use wire::server::{CaughtUp, Pong, RoomAt};
+    use wire::ids::{Counter, Offset, RoomId, Seq, TimeMs};
+    use wire::server::{Ack, CaughtUp, Pong, RoomAt};
 
     const CAPS: Caps = Caps { soft: 40, hard: 100 };
 
@@ -289,6 +320,28 @@ mod tests {
         out.clear();
         assert_eq!(outbound.gather(|bytes| out.extend_from_slice(bytes)), 1);
         assert_eq!((out.len(), outbound.bytes(), outbound.is_empty()), (SEND_BYTES + 1, 0, true));
+    }
+
+    #[test]
+    fn only_acks_and_as_many_messages_may_wait() {
+        let mut outbound = Outbound::default();
+        assert!(!outbound.may_wait());
+        offer(&mut outbound, &fan_out());
+        assert!(!outbound.may_wait(), "news of others");
+        offer(&mut outbound, &ack());
+        assert!(outbound.may_wait());
+        offer(&mut outbound, &reply());
+        assert!(!outbound.may_wait(), "an answer");
+        drain(&mut outbound);
+        offer(&mut outbound, &ack());
+        assert!(outbound.may_wait());
+        outbound.push_control(vec![0]);
+        assert!(!outbound.may_wait(), "a close or a pong");
+    }
+
+    fn ack() -> SharedFrame {
+        let (counter, offset, room, seq) = (Counter(1), Offset(1), RoomId(1), Seq(1));
+        SharedFrame::new(Ack { counter, offset, room, seq, time_ms: TimeMs(1) }, 1)
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use crate::company::Company;
 use crate::config::RingConfig;
 use crate::conn::{Conn, Phase};
 use crate::error::StartError;
@@ -54,6 +55,8 @@ pub(crate) struct Driver {
     rearm: VecDeque<Key>,
     /// Connections with something to send.
     dirty: Vec<Key>,
+    /// Connections whose acks wait for something to ride with.
+    company: Company,
     /// Queued bytes of all connections, as far as they wait for their sockets.
     queued_bytes: usize,
     /// Connections that must be gone by their time.
@@ -102,6 +105,7 @@ impl Driver {
             resume: VecDeque::new(),
             rearm: VecDeque::new(),
             dirty: Vec::new(),
+            company: Company::new(now),
             queued_bytes: 0,
             closing: Vec::new(),
             plaintext: Vec::new(),
@@ -141,6 +145,7 @@ impl Driver {
         }
         self.take_commands();
         self.keep_time();
+        self.keep_company();
         self.send_dirty();
         self.arm_receives();
         self.stats.choked += u64::from(self.events.is_choked());
@@ -177,7 +182,9 @@ impl Driver {
         if !self.closing.is_empty() || self.stop.is_some() {
             return SWEEP_EVERY;
         }
-        self.next_heartbeat.saturating_duration_since(Instant::now())
+        let next =
+            self.company.next().map_or(self.next_heartbeat, |at| at.min(self.next_heartbeat));
+        next.saturating_duration_since(Instant::now())
     }
 
     fn take_commands(&mut self) {

@@ -1,7 +1,7 @@
 //! Output: from queues to sends, one in flight per connection, all of a tick in one.
 
 use super::Driver;
-use crate::conn::{Conn, Phase};
+use crate::conn::{Conn, Patience, Phase};
 use crate::event::{CloseReason, RingEvent};
 use crate::limits::{SEND_BYTES, TLS_OVERHEAD_BYTES};
 use crate::outbound::Offer;
@@ -54,7 +54,9 @@ impl Driver {
         for key in dirty.drain(..) {
             let Some(conn) = self.table.get_mut(key) else { continue };
             conn.dirty = false;
-            if !conn.sending && conn.phase <= Phase::Flushing {
+            if self.company.is_sought() && may_wait(conn) {
+                self.wait_for_company(key);
+            } else if !conn.sending && conn.phase <= Phase::Flushing {
                 self.start_send(key);
             }
         }
@@ -62,9 +64,34 @@ impl Driver {
         self.dirty = dirty;
     }
 
+    fn wait_for_company(&mut self, key: Key) {
+        if let Some(conn) = self.table.get_mut(key)
+            && conn.patience == Patience::Unused
+        {
+            conn.patience = Patience::Waiting;
+            self.company.wait(self.now, key);
+        }
+    }
+
+    /// Lets the acks go that have waited long enough.
+    pub(super) fn keep_company(&mut self) {
+        self.company.observe(self.now, self.stats.frames_in);
+        while let Some(key) = self.company.overdue(self.now) {
+            let Some(conn) = self.table.get_mut(key) else { continue };
+            conn.patience = Patience::Unused;
+            if !conn.outbound.is_empty() {
+                conn.patience = Patience::Over;
+                self.mark_dirty(key);
+            }
+        }
+    }
+
     fn start_send(&mut self, key: Key) {
         self.make_room(key);
         let Some(conn) = self.table.get_mut(key) else { return };
+        if conn.patience == Patience::Over {
+            conn.patience = Patience::Unused;
+        }
         let only = if conn.tls.is_none() { conn.outbound.take_only() } else { None };
         let (source, frames) = match only {
             Some((frame, encoding)) => (Some(Source::Shared(frame, encoding)), 1),
@@ -161,6 +188,10 @@ impl Driver {
             self.linger(key);
         }
     }
+}
+
+fn may_wait(conn: &Conn) -> bool {
+    conn.phase == Phase::Open && conn.patience != Patience::Over && conn.outbound.may_wait()
 }
 
 /// Moves what waits into one send, encrypted where it must be; the last one of a closing TLS

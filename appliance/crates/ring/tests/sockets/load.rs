@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
+use linnet_ring::limits::ACK_COMPANY_WITHIN;
 use linnet_ring::{Protocol, RingConfig, RingEvent};
+use wire::ServerMessage;
 
 use crate::rig::*;
 
@@ -66,4 +69,31 @@ fn the_plain_door_shares_its_connections_out_evenly_and_they_talk() {
         rig.send(session, &pong(7));
         assert_eq!(read_native(client).0, 7);
     }
+}
+
+#[test]
+fn on_a_busy_ring_an_ack_waits_for_company_but_not_for_long() {
+    let Some(rig) = Rig::start(small()) else { return };
+    let (mut client, session) = rig.adopt(Protocol::Native);
+    let (mut talker, talking) = rig.adopt(Protocol::Native);
+    rig.welcome(&mut talker, talking, Protocol::Native);
+    let end = Instant::now() + Duration::from_secs(2);
+    let busy = std::thread::spawn(move || {
+        while Instant::now() < end {
+            write(&mut talker, &native(&ping(), 1).repeat(20));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let (mut slowest, mut waited) = (Duration::ZERO, 0);
+    while !busy.is_finished() {
+        rig.events.try_iter().for_each(drop);
+        let asked = Instant::now();
+        rig.send(session, &ack());
+        assert!(matches!(read_native(&mut client).1, ServerMessage::Ack(_)));
+        slowest = slowest.max(asked.elapsed());
+        waited += u32::from(asked.elapsed() >= ACK_COMPANY_WITHIN);
+    }
+    busy.join().unwrap();
+    assert!(waited > 10, "acks of a busy ring waited {waited} times");
+    assert!(slowest < Duration::from_secs(1), "the slowest took {slowest:?}");
 }

@@ -11,8 +11,8 @@ use linnet_ring::{
 };
 use wire::binary::{self, Header};
 use wire::client::{Ping, SendText};
-use wire::ids::{Counter, RoomId, TimeMs};
-use wire::server::Pong;
+use wire::ids::{Counter, Offset, RoomId, Seq, TimeMs};
+use wire::server::{Ack, Pong};
 use wire::{ClientMessage, ServerMessage, json};
 
 pub(crate) const WITHIN: Duration = Duration::from_secs(20);
@@ -112,6 +112,11 @@ impl Rig {
 /// Small rings: one, unless a test says otherwise.
 pub(crate) fn small() -> RingConfig {
     RingConfig { rings: 1, connections_per_ring: 64, ..RingConfig::default() }
+}
+
+pub(crate) fn ack() -> SharedFrame {
+    let (counter, offset, room, seq) = (Counter(1), Offset(1), RoomId(1), Seq(1));
+    SharedFrame::new(Ack { counter, offset, room, seq, time_ms: TimeMs(1) }, 1)
 }
 
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
