@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::limits;
+use crate::pace::PaceConfig;
 
 /// Sizes and times of all rings.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct RingConfig {
     pub session_bytes_max: usize,
     /// Queued bytes of a session above which it is closed.
     pub session_bytes_hard_max: usize,
+    /// How much work a session may cause; what is beyond waits in its socket.
+    pub pace: PaceConfig,
     /// Silence after which a WebSocket session is pinged.
     pub ping_after: Duration,
     /// Silence after the ping that ends it.
@@ -33,6 +36,7 @@ impl Default for RingConfig {
             receive_buffers: limits::RECEIVE_BUFFERS_DEFAULT,
             session_bytes_max: limits::SESSION_BYTES_DEFAULT,
             session_bytes_hard_max: limits::SESSION_BYTES_HARD_DEFAULT,
+            pace: PaceConfig::default(),
             ping_after: limits::PING_AFTER_DEFAULT,
             pong_within: limits::PONG_WITHIN_DEFAULT,
         }

@@ -10,6 +10,7 @@ use crate::handle::Handover;
 use crate::heartbeat::Life;
 use crate::limits::UNKNOWN_FRAME_BYTES_MAX;
 use crate::outbound::Outbound;
+use crate::pace::{AskedPages, Pace};
 use crate::tls::Tls;
 
 /// One connection.
@@ -30,8 +31,12 @@ pub(crate) struct Conn {
     pub(crate) send_turn: u64,
     /// In the list of those that have something to send.
     pub(crate) dirty: bool,
-    /// Not read from, because it does not read what is sent to it.
+    /// Not read from, because it has enough to read.
     pub(crate) held_up: bool,
+    pub(crate) pace: Pace,
+    /// Not read from, because it is ahead of its pace.
+    pub(crate) paced: bool,
+    pub(crate) asked_pages: AskedPages,
     /// The peer said that it sends no more.
     pub(crate) peer_ended: bool,
     /// Signed in: the core sent `welcome`.
@@ -88,6 +93,9 @@ impl Conn {
             send_turn: 0,
             dirty: false,
             held_up: false,
+            pace: Pace::new(now),
+            paced: false,
+            asked_pages: AskedPages::default(),
             peer_ended: false,
             known: false,
             unknown_bytes: 0,

@@ -46,6 +46,27 @@ pub const SESSION_BYTES_DEFAULT: usize = 256 * 1024;
 /// Queued bytes of a session above which it is closed: answers to what was read in one go.
 pub const SESSION_BYTES_HARD_DEFAULT: usize = 2 * 1024 * 1024;
 
+/// Work a session may cause per second, in bytes: 2,000 small requests, or 120 history pages. A
+/// person causes ten; a program that copies a whole history is slowed a little.
+pub const SESSION_WORK_PER_SECOND_DEFAULT: u32 = 8 * 1024 * 1024;
+
+/// How far ahead of that pace a session may be: a thousand small requests at once, more than any
+/// client has waiting after an absence.
+pub const SESSION_BURST_DEFAULT: Duration = Duration::from_millis(500);
+
+/// What a request counts as beside its own length: handling one costs as much as this much text.
+pub const REQUEST_WORK_BYTES: usize = 4 * 1024;
+
+/// What a request that looks at many rooms or messages counts as: an ordinary page of history.
+pub const DEAR_WORK_BYTES: usize = 64 * 1024;
+
+/// History pages of a session under way at once, so that it is not closed as too slow over pages
+/// that it asked for: they fit between both caps.
+pub const ASKED_PAGES_MAX: usize = 3;
+
+/// How often sessions that are ahead of their pace are looked at.
+pub const PACE_EVERY: Duration = Duration::from_millis(20);
+
 /// Bytes of frames gathered into one send: what a socket buffer takes at once; a single longer
 /// frame goes alone.
 pub const SEND_BYTES: usize = 64 * 1024;
@@ -83,4 +104,6 @@ const _: () = assert!(COMPLETIONS >= SUBMISSIONS * 4);
 const _: () = assert!(RECEIVE_BUFFERS_DEFAULT.is_power_of_two());
 const _: () = assert!(UNKNOWN_FRAME_BYTES_MAX < CLIENT_FRAME_BYTES_MAX);
 const _: () = assert!(SERVER_FRAME_BYTES_MAX < SESSION_BYTES_HARD_DEFAULT);
-const _: () = assert!(SESSION_BYTES_DEFAULT < SESSION_BYTES_HARD_DEFAULT);
+const _: () = assert!(
+    SESSION_BYTES_DEFAULT + ASKED_PAGES_MAX * SERVER_FRAME_BYTES_MAX < SESSION_BYTES_HARD_DEFAULT
+);

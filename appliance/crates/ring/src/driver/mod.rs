@@ -22,7 +22,9 @@ use crate::events::Events;
 use crate::handle::{Door, Handover};
 use crate::heartbeat::{Verdict, ready_socket};
 use crate::inbox::{Command, Inbox};
-use crate::limits::{CHOKED_RETRY, COMMANDS_PER_TICK, HEARTBEAT_EVERY, SHUTDOWN_WITHIN};
+use crate::limits::{
+    CHOKED_RETRY, COMMANDS_PER_TICK, HEARTBEAT_EVERY, PACE_EVERY, SHUTDOWN_WITHIN,
+};
 use crate::outbound::Caps;
 use crate::shared::SharedFrame;
 use crate::stats::{Published, RingStats};
@@ -45,6 +47,8 @@ pub(crate) struct Driver {
     parked: VecDeque<(Key, Receive)>,
     /// Connections with held plaintext that may be decoded now.
     resume: VecDeque<Key>,
+    /// Connections that are ahead of their pace.
+    paced: Vec<Key>,
     /// Connections whose receive is armed at the end of the tick, oldest first.
     rearm: VecDeque<Key>,
     /// Connections with something to send.
@@ -56,6 +60,7 @@ pub(crate) struct Driver {
     now: Instant,
     next_heartbeat: Instant,
     next_sweep: Instant,
+    next_pace: Instant,
     /// Where plain connections come in; on the first ring only.
     door: Option<Door>,
     /// The kernel takes connections from the door.
@@ -92,6 +97,7 @@ impl Driver {
             events: Events::new(events),
             parked: VecDeque::new(),
             resume: VecDeque::new(),
+            paced: Vec::new(),
             rearm: VecDeque::new(),
             dirty: Vec::new(),
             closing: Vec::new(),
@@ -99,6 +105,7 @@ impl Driver {
             now,
             next_heartbeat: now,
             next_sweep: now,
+            next_pace: now,
             door: None,
             accepting: false,
             stop: None,
@@ -126,6 +133,7 @@ impl Driver {
     fn turn(&mut self, completions: &mut VecDeque<Completion>) {
         self.stats.ticks += 1;
         self.events.flush();
+        self.resume_paced();
         self.resume_held();
         for completion in completions.drain(..) {
             self.complete(completion);
@@ -160,6 +168,9 @@ impl Driver {
         }
         if !(self.resume.is_empty() && self.parked.is_empty() && self.rearm.is_empty()) {
             return Duration::ZERO;
+        }
+        if !self.paced.is_empty() {
+            return PACE_EVERY;
         }
         if !self.closing.is_empty() || self.stop.is_some() {
             return SWEEP_EVERY;

@@ -23,6 +23,7 @@ impl Driver {
             conn.known = true;
             conn.permit = None;
         }
+        conn.asked_pages.answer(frame.request(), frame.message());
         match conn.outbound.offer(frame, conn.codec.encoding(), flush_note, caps) {
             Offer::Queued => self.mark_dirty(key),
             Offer::Dropped => self.stats.fan_out_dropped += 1,
