@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::limits;
+use crate::pace::PaceConfig;
 
 /// Sizes and times of all rings.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct RingConfig {
     pub session_bytes_hard_max: usize,
     /// Queued bytes of all sessions of one ring above which slow ones are let go earlier.
     pub ring_bytes_max: usize,
+    /// How much work a session may cause; what is beyond waits in its socket.
+    pub pace: PaceConfig,
     /// Silence after which a WebSocket session is pinged.
     pub ping_after: Duration,
     /// Silence after the ping that ends it.
@@ -36,6 +39,7 @@ impl Default for RingConfig {
             session_bytes_max: limits::SESSION_BYTES_DEFAULT,
             session_bytes_hard_max: limits::SESSION_BYTES_HARD_DEFAULT,
             ring_bytes_max: limits::RING_BYTES_DEFAULT,
+            pace: PaceConfig::default(),
             ping_after: limits::PING_AFTER_DEFAULT,
             pong_within: limits::PONG_WITHIN_DEFAULT,
         }

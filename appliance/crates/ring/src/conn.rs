@@ -10,6 +10,7 @@ use crate::handle::Handover;
 use crate::heartbeat::Life;
 use crate::limits::UNKNOWN_FRAME_BYTES_MAX;
 use crate::outbound::Outbound;
+use crate::pace::{AskedPages, Pace};
 use crate::tls::Tls;
 
 /// One connection.
@@ -33,8 +34,12 @@ pub(crate) struct Conn {
     pub(crate) dirty: bool,
     /// Whether its acks wait for company.
     pub(crate) patience: Patience,
-    /// Not read from, because it does not read what is sent to it.
+    /// Not read from, because it has enough to read.
     pub(crate) held_up: bool,
+    pub(crate) pace: Pace,
+    /// Not read from, because it is ahead of its pace.
+    pub(crate) paced: bool,
+    pub(crate) asked_pages: AskedPages,
     /// The peer said that it sends no more.
     pub(crate) peer_ended: bool,
     /// Signed in: the core sent `welcome`.
@@ -102,6 +107,9 @@ impl Conn {
             dirty: false,
             patience: Patience::Unused,
             held_up: false,
+            pace: Pace::new(now),
+            paced: false,
+            asked_pages: AskedPages::default(),
             peer_ended: false,
             known: false,
             unknown_bytes: 0,

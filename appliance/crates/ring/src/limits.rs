@@ -47,17 +47,13 @@ pub const SESSION_BYTES_DEFAULT: usize = 256 * 1024;
 /// Queued bytes of a session above which it is closed: answers to what was read in one go.
 pub const SESSION_BYTES_HARD_DEFAULT: usize = 2 * 1024 * 1024;
 
-/// Queued bytes of all sessions of a ring above which it is *pressed*: sessions overflow and are
-/// closed at the pressed caps below, so that many slow readers cost no more than this.
+/// Queued bytes of all sessions of a ring above which it is *pressed*: sessions overflow at the
+/// pressed cap below, so that many slow readers cost little more than this.
 pub const RING_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
 
 /// Queued bytes of a session above which it overflows while its ring is pressed: a few messages of
 /// the longest kind, so that whoever reads normally notices nothing.
 pub const SESSION_BYTES_PRESSED: usize = 32 * 1024;
-
-/// Queued bytes of a session above which it is closed while its ring is pressed: one frame of the
-/// longest kind must pass.
-pub const SESSION_BYTES_HARD_PRESSED: usize = 600 * 1024;
 
 /// Bytes in a socket that were not sent yet, above which it takes no more (TCP_NOTSENT_LOWAT): a
 /// reader that stalls keeps this much kernel memory instead of megabytes, and a fast one is not
@@ -71,6 +67,27 @@ pub const SEND_BYTES: usize = 16 * 1024;
 /// Bytes put together for the sends of one tick before they are submitted: several of the longest
 /// frame with its TLS records. Pages cost nothing until they are used.
 pub const STAGING_BYTES: usize = 1024 * 1024;
+
+/// Work a session may cause per second, in bytes: 2,000 small requests, or 120 history pages. A
+/// person causes ten; a program that copies a whole history is slowed a little.
+pub const SESSION_WORK_PER_SECOND_DEFAULT: u32 = 8 * 1024 * 1024;
+
+/// How far ahead of that pace a session may be: a thousand small requests at once, more than any
+/// client has waiting after an absence.
+pub const SESSION_BURST_DEFAULT: Duration = Duration::from_millis(500);
+
+/// What a request counts as beside its own length: handling one costs as much as this much text.
+pub const REQUEST_WORK_BYTES: usize = 4 * 1024;
+
+/// What a request that looks at many rooms or messages counts as: an ordinary page of history.
+pub const DEAR_WORK_BYTES: usize = 64 * 1024;
+
+/// History pages of a session under way at once, so that it is not closed as too slow over pages
+/// that it asked for: they fit between both caps.
+pub const ASKED_PAGES_MAX: usize = 3;
+
+/// How often sessions that are ahead of their pace are looked at.
+pub const PACE_EVERY: Duration = Duration::from_millis(20);
 
 /// Plaintext given to TLS at once: the largest record.
 pub const TLS_CHUNK_BYTES: usize = 16 * 1024;
@@ -121,6 +138,7 @@ const _: () = assert!(COMPLETIONS >= SUBMISSIONS * 4);
 const _: () = assert!(RECEIVE_BUFFERS_DEFAULT.is_power_of_two());
 const _: () = assert!(UNKNOWN_FRAME_BYTES_MAX < CLIENT_FRAME_BYTES_MAX);
 const _: () = assert!(SERVER_FRAME_BYTES_MAX < SESSION_BYTES_HARD_DEFAULT);
-const _: () = assert!(SERVER_FRAME_BYTES_MAX < SESSION_BYTES_HARD_PRESSED);
-const _: () = assert!(SESSION_BYTES_DEFAULT < SESSION_BYTES_HARD_DEFAULT);
 const _: () = assert!(SESSION_BYTES_PRESSED < SESSION_BYTES_DEFAULT);
+const _: () = assert!(
+    SESSION_BYTES_DEFAULT + ASKED_PAGES_MAX * SERVER_FRAME_BYTES_MAX < SESSION_BYTES_HARD_DEFAULT
+);

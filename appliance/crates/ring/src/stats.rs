@@ -50,6 +50,8 @@ stats! {
     frames_refused,
     /// Sessions that went over their cap.
     overflows,
+    /// Times that a session was ahead of its pace and had to wait.
+    paced,
     /// Fan-out frames dropped for sessions over their cap.
     fan_out_dropped,
     /// Receives that ended because all buffers were taken.

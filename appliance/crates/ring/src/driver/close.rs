@@ -46,6 +46,7 @@ impl Driver {
         conn.phase = Phase::Flushing;
         conn.held = Vec::new();
         conn.held_up = false;
+        conn.paced = false;
         self.events.push(RingEvent::Closed { session: self.session(key), reason });
         self.closing.push((self.now + CLOSE_WITHIN, key));
         self.mark_dirty(key);

@@ -24,8 +24,8 @@ use crate::handle::{Door, Handover};
 use crate::heartbeat::{Verdict, ready_socket};
 use crate::inbox::{Command, Inbox};
 use crate::limits::{
-    CHOKED_RETRY, COMMANDS_PER_TICK, HEARTBEAT_EVERY, SESSION_BYTES_HARD_PRESSED,
-    SESSION_BYTES_PRESSED, SHUTDOWN_WITHIN,
+    CHOKED_RETRY, COMMANDS_PER_TICK, HEARTBEAT_EVERY, PACE_EVERY, SESSION_BYTES_PRESSED,
+    SHUTDOWN_WITHIN,
 };
 use crate::outbound::Caps;
 use crate::shared::SharedFrame;
@@ -51,6 +51,8 @@ pub(crate) struct Driver {
     parked: VecDeque<(Key, Receive)>,
     /// Connections with held plaintext that may be decoded now.
     resume: VecDeque<Key>,
+    /// Connections that are ahead of their pace.
+    paced: Vec<Key>,
     /// Connections whose receive is armed at the end of the tick, oldest first.
     rearm: VecDeque<Key>,
     /// Connections with something to send.
@@ -66,6 +68,7 @@ pub(crate) struct Driver {
     now: Instant,
     next_heartbeat: Instant,
     next_sweep: Instant,
+    next_pace: Instant,
     /// Where plain connections come in; on the first ring only.
     door: Option<Door>,
     /// The kernel takes connections from the door.
@@ -103,6 +106,7 @@ impl Driver {
             completions: VecDeque::new(),
             parked: VecDeque::new(),
             resume: VecDeque::new(),
+            paced: Vec::new(),
             rearm: VecDeque::new(),
             dirty: Vec::new(),
             company: Company::new(now),
@@ -112,6 +116,7 @@ impl Driver {
             now,
             next_heartbeat: now,
             next_sweep: now,
+            next_pace: now,
             door: None,
             accepting: false,
             stop: None,
@@ -138,6 +143,7 @@ impl Driver {
     fn turn(&mut self) {
         self.stats.ticks += 1;
         self.events.flush();
+        self.resume_paced();
         self.resume_held();
         for _ in 0..self.completions.len() {
             let Some(completion) = self.completions.pop_front() else { break };
@@ -178,6 +184,9 @@ impl Driver {
         }
         if !(self.resume.is_empty() && self.parked.is_empty() && self.rearm.is_empty()) {
             return Duration::ZERO;
+        }
+        if !self.paced.is_empty() {
+            return PACE_EVERY;
         }
         if !self.closing.is_empty() || self.stop.is_some() {
             return SWEEP_EVERY;
@@ -278,13 +287,11 @@ impl Driver {
 
     /// What a session may have queued: less while the ring is pressed for memory.
     fn caps(&self) -> Caps {
-        let RingConfig { session_bytes_max, session_bytes_hard_max, .. } = self.config;
-        if self.queued_bytes <= self.config.ring_bytes_max {
-            return Caps { soft: session_bytes_max, hard: session_bytes_hard_max };
-        }
+        let pressed = self.queued_bytes > self.config.ring_bytes_max;
+        let most = if pressed { SESSION_BYTES_PRESSED } else { usize::MAX };
         Caps {
-            soft: session_bytes_max.min(SESSION_BYTES_PRESSED),
-            hard: session_bytes_hard_max.min(SESSION_BYTES_HARD_PRESSED),
+            soft: self.config.session_bytes_max.min(most),
+            hard: self.config.session_bytes_hard_max,
         }
     }
 

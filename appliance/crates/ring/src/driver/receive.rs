@@ -1,7 +1,8 @@
 //! Input: from completions over TLS and framing to events; holding it up where it must be.
 //!
 //! Choked ring: completions are parked with their buffers, so the kernel runs out of buffers and
-//! senders wait. Session that does not read: its receive is cancelled until its queue drained.
+//! senders wait. Session that does not read: its receive is cancelled until its queue drained;
+//! likewise one that is ahead of its pace, until time has caught up.
 
 use wire::server::Reason;
 
@@ -10,7 +11,8 @@ use crate::buffers::Filled;
 use crate::codec::{Lost, Step, error};
 use crate::conn::{Conn, Phase, ReceiveState};
 use crate::event::{CloseReason, RingEvent};
-use crate::limits::UNKNOWN_BYTES_MAX;
+use crate::limits::{PACE_EVERY, REQUEST_WORK_BYTES, UNKNOWN_BYTES_MAX};
+use crate::pace::work_of;
 use crate::table::Key;
 use crate::tls::{Broken, Stream};
 use crate::uring::Receive;
@@ -144,16 +146,18 @@ impl Driver {
         let mut input = bytes;
         loop {
             let choked = self.events.is_choked();
-            let cap = self.config.session_bytes_max;
+            let (cap, pace) = (self.config.session_bytes_max, self.config.pace);
             let Some(conn) = self.table.get_mut(key).filter(|conn| conn.phase == Phase::Open)
             else {
                 return;
             };
-            if choked || conn.outbound.bytes() > cap {
+            if choked || has_enough(conn, cap) || !conn.pace.admits(self.now, pace) {
                 break;
             }
-            let max = conn.frame_bytes_max();
-            match conn.codec.next(&mut input, max) {
+            let (max, before) = (conn.frame_bytes_max(), input.len());
+            let next = conn.codec.next(&mut input, max);
+            conn.pace.spend(before - input.len() + work(&next), self.now, pace);
+            match next {
                 Ok(None) => return,
                 Ok(Some(step)) => self.step(key, step),
                 Err(lost) => return self.lose(key, lost),
@@ -166,15 +170,47 @@ impl Driver {
         let (choked, cap) = (self.events.is_choked(), self.config.session_bytes_max);
         let Some(conn) = self.table.get_mut(key) else { return };
         conn.held.extend_from_slice(input);
-        if conn.outbound.bytes() > cap {
+        if has_enough(conn, cap) {
             conn.held_up = true;
-            if conn.receive == ReceiveState::Armed {
-                conn.receive = ReceiveState::Stopping;
-                conn.operations += 1;
-                self.uring.cancel_receive(key);
+            self.stop_receive(key);
+        } else if !conn.pace.admits(self.now, self.config.pace) {
+            if !std::mem::replace(&mut conn.paced, true) {
+                self.stats.paced += 1;
+                self.paced.push(key);
             }
+            self.stop_receive(key);
         } else if choked && !conn.held.is_empty() {
             self.resume.push_back(key);
+        }
+    }
+
+    fn stop_receive(&mut self, key: Key) {
+        if let Some(conn) = self.table.get_mut(key)
+            && conn.receive == ReceiveState::Armed
+        {
+            conn.receive = ReceiveState::Stopping;
+            conn.operations += 1;
+            self.uring.cancel_receive(key);
+        }
+    }
+
+    /// Reads again from sessions with which time has caught up.
+    pub(super) fn resume_paced(&mut self) {
+        if self.paced.is_empty() || self.now < self.next_pace {
+            return;
+        }
+        self.next_pace = self.now + PACE_EVERY;
+        for key in std::mem::take(&mut self.paced) {
+            let Some(conn) = self.table.get_mut(key).filter(|conn| conn.paced) else { continue };
+            if !conn.pace.admits(self.now, self.config.pace) {
+                self.paced.push(key);
+                continue;
+            }
+            conn.paced = false;
+            if !conn.held.is_empty() {
+                self.resume.push_back(key);
+            }
+            self.want_receive(key);
         }
     }
 
@@ -182,7 +218,7 @@ impl Driver {
     pub(super) fn release(&mut self, key: Key) {
         let low = self.config.session_bytes_max / 2;
         let Some(conn) = self.table.get_mut(key) else { return };
-        if conn.held_up && conn.outbound.bytes() <= low {
+        if conn.held_up && conn.outbound.bytes() <= low && !conn.asked_pages.is_full() {
             conn.held_up = false;
             if !conn.held.is_empty() {
                 self.resume.push_back(key);
@@ -196,6 +232,9 @@ impl Driver {
             Step::Nothing => {}
             Step::Frame { request, message } => {
                 self.stats.frames_in += 1;
+                if let Some(conn) = self.table.get_mut(key) {
+                    conn.asked_pages.ask(request, &message);
+                }
                 let session = self.session(key);
                 self.events.push(RingEvent::Frame { session, request, message });
             }
@@ -251,5 +290,19 @@ impl Driver {
 
 /// Should be read from: open, or waiting for the peer's end.
 fn reads(conn: &Conn) -> bool {
-    conn.phase <= Phase::Lingering && !conn.held_up && !conn.peer_ended
+    conn.phase <= Phase::Lingering && !conn.held_up && !conn.paced && !conn.peer_ended
+}
+
+/// More than `cap` bytes wait to be read by the peer, or as many pages as may be on their way.
+const fn has_enough(conn: &Conn, cap: usize) -> bool {
+    conn.outbound.bytes() > cap || conn.asked_pages.is_full()
+}
+
+/// What a step costs beside the bytes it took.
+fn work(next: &Result<Option<Step>, Lost>) -> usize {
+    match next {
+        Ok(Some(Step::Frame { message, .. })) => work_of(message),
+        Ok(None) => 0,
+        Ok(Some(_)) | Err(_) => REQUEST_WORK_BYTES,
+    }
 }

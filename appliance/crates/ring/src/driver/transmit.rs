@@ -24,6 +24,7 @@ impl Driver {
             conn.known = true;
             conn.permit = None;
         }
+        conn.asked_pages.answer(frame.request(), frame.message());
         match conn.outbound.offer(frame, conn.codec.encoding(), flush_note, caps) {
             Offer::Queued if conn.sending => self.count(key),
             Offer::Queued => self.mark_dirty(key),

@@ -7,6 +7,7 @@ mod churn;
 mod closing;
 mod hostile;
 mod load;
+mod pace;
 mod protocols;
 mod rig;
 mod slow;
