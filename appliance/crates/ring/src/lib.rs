@@ -35,3 +35,4 @@ pub use handle::{Handover, RingHandle};
 pub use rings::Rings;
 pub use shared::SharedFrame;
 pub use stats::RingStats;
+pub use tls::TlsState;

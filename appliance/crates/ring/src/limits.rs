@@ -50,8 +50,17 @@ pub const SESSION_BYTES_HARD_DEFAULT: usize = 2 * 1024 * 1024;
 /// frame goes alone.
 pub const SEND_BYTES: usize = 64 * 1024;
 
-/// Plaintext given to TLS at once: the largest record.
-pub const TLS_CHUNK_BYTES: usize = 16 * 1024;
+/// Plaintext of one TLS record at most, both ways (RFC 8446, 5.1).
+pub const TLS_FRAGMENT_BYTES_MAX: usize = 16 * 1024;
+
+/// Body of a received TLS 1.3 record at most: type, tag and padding included (RFC 8446, 5.2).
+pub const TLS_RECORD_BYTES_MAX: usize = TLS_FRAGMENT_BYTES_MAX + 256;
+
+/// Records sealed with one AES-GCM key before the session is ended; RFC 8446, 5.5 allows 2^24.5.
+pub const TLS_GCM_RECORDS_MAX: u64 = 1 << 24;
+
+/// Records without content in a row, as BoringSSL and rustls bound them.
+pub const TLS_EMPTY_RECORDS_MAX: u8 = 32;
 
 /// Silence after which a WebSocket session is pinged; home routers forget a flow after a minute.
 pub const PING_AFTER_DEFAULT: Duration = Duration::from_secs(45);
