@@ -393,6 +393,10 @@ fn adopt(rings: &RingHandle, handover: web::Handover) -> bool {
         web::Protocol::Native => ring::Protocol::Native,
         web::Protocol::WebSocket { binary } => ring::Protocol::WebSocket { binary },
     };
+    let tls = tls.map(|tls| ring::TlsState {
+        connection: tls.connection,
+        partial_record: tls.partial_record,
+    });
     rings.adopt(ring::Handover { stream, tls, plaintext, protocol, peer, permit }).is_ok()
 }
 

@@ -20,3 +20,5 @@ mod frames;
 mod full;
 #[path = "cases/load.rs"]
 mod load;
+#[path = "cases/tls.rs"]
+mod tls;

@@ -9,6 +9,7 @@ use crate::event::{Protocol, SessionId};
 use crate::inbox::{Command, Outlet, Targets};
 use crate::shared::SharedFrame;
 use crate::stats::{Published, RingStats};
+use crate::tls::TlsState;
 
 /// An established connection on its way into a ring. Everything that was sent on it is flushed.
 /// Input waits in `plaintext`, then in `tls`, then in the socket; the ring takes it in that order.
@@ -16,7 +17,7 @@ pub struct Handover {
     /// The socket, in blocking mode and in no epoll. Its descriptor is closed by the ring.
     pub stream: TcpStream,
     /// TLS state after the handshake; none on a plain connection.
-    pub tls: Option<rustls::ServerConnection>,
+    pub tls: Option<TlsState>,
     /// Decrypted, not yet parsed.
     pub plaintext: Vec<u8>,
     /// Framing.

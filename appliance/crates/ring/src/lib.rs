@@ -39,3 +39,4 @@ pub use pace::PaceConfig;
 pub use rings::Rings;
 pub use shared::SharedFrame;
 pub use stats::RingStats;
+pub use tls::TlsState;

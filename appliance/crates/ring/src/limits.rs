@@ -89,8 +89,17 @@ pub const ASKED_PAGES_MAX: usize = 3;
 /// How often sessions that are ahead of their pace are looked at.
 pub const PACE_EVERY: Duration = Duration::from_millis(20);
 
-/// Plaintext given to TLS at once: the largest record.
-pub const TLS_CHUNK_BYTES: usize = 16 * 1024;
+/// Plaintext of one TLS record at most, both ways (RFC 8446, 5.1).
+pub const TLS_FRAGMENT_BYTES_MAX: usize = 16 * 1024;
+
+/// Body of a received TLS 1.3 record at most: type, tag and padding included (RFC 8446, 5.2).
+pub const TLS_RECORD_BYTES_MAX: usize = TLS_FRAGMENT_BYTES_MAX + 256;
+
+/// Records sealed with one AES-GCM key before the session is ended; RFC 8446, 5.5 allows 2^24.5.
+pub const TLS_GCM_RECORDS_MAX: u64 = 1 << 24;
+
+/// Records without content in a row, as BoringSSL and rustls bound them.
+pub const TLS_EMPTY_RECORDS_MAX: u8 = 32;
 
 /// Longest time that an ack on a busy ring waits for something to ride with: nobody sees it, and it
 /// is short against the sync of a card.
@@ -133,7 +142,7 @@ pub const CHOKED_RETRY: Duration = Duration::from_millis(1);
 pub const TLS_OVERHEAD_BYTES: usize = 4 * 1024;
 
 const _: () = assert!(STAGING_BYTES >= SERVER_FRAME_BYTES_MAX + SEND_BYTES + TLS_OVERHEAD_BYTES);
-const _: () = assert!(SERVER_FRAME_BYTES_MAX / TLS_CHUNK_BYTES * 64 < TLS_OVERHEAD_BYTES);
+const _: () = assert!(SERVER_FRAME_BYTES_MAX / TLS_FRAGMENT_BYTES_MAX * 64 < TLS_OVERHEAD_BYTES);
 const _: () = assert!(COMPLETIONS >= SUBMISSIONS * 4);
 const _: () = assert!(RECEIVE_BUFFERS_DEFAULT.is_power_of_two());
 const _: () = assert!(UNKNOWN_FRAME_BYTES_MAX < CLIENT_FRAME_BYTES_MAX);

@@ -3,8 +3,7 @@
 //!
 //! One thread, one tokio runtime: [`start`]. The shell passes in the sockets, the clock, a [`Core`]
 //! that answers questions about accounts, and an [`Adopt`] callback that takes the sockets.
-//! A handed-over rustls connection may hold undecrypted bytes: its new owner calls
-//! `process_new_packets` before it waits for the socket (see [`Handover`]).
+//! Bytes of a TLS record that is not whole at the hand-over go along (see [`TlsState`]).
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -23,6 +22,7 @@ mod pages;
 mod passwords;
 mod server;
 mod site;
+mod tap;
 mod throttle;
 mod trust;
 mod upgrade;
@@ -32,7 +32,7 @@ pub use core::{
     Account, Answer, Backup, Caller, Core, CoreError, Credentials, DeviceEntry, Facts, HealthItem,
     HealthReport,
 };
-pub use handover::{Adopt, Handover, Protocol};
+pub use handover::{Adopt, Handover, Protocol, TlsState};
 pub use server::{Addresses, StartError, Web, start};
 pub use trust::{ALPN_HTTP, ALPN_NATIVE, Fingerprint, Trust, TrustError};
 pub use upgrade::{SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON};

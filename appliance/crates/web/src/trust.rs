@@ -150,6 +150,7 @@ impl Trust {
         config.alpn_protocols = vec![ALPN_HTTP.to_vec(), ALPN_NATIVE.to_vec()];
         config.ignore_client_order = true;
         config.send_tls13_tickets = 1;
+        config.enable_secret_extraction = true; // for the rings, which keep no rustls
         Ok(Arc::new(config))
     }
 }

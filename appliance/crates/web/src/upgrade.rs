@@ -22,9 +22,10 @@ use tokio_rustls::server::TlsStream;
 
 use crate::app::{App, Peer};
 use crate::errors::ApiError;
-use crate::handover::{Adopt, Handover, Protocol};
+use crate::handover::{Adopt, Handover, Protocol, TlsState};
 use crate::limits::HANDSHAKE_TIMEOUT;
 use crate::server::Place;
+use crate::tap::Tap;
 
 /// Server frames are JSON text, unless the client's frames say otherwise later.
 pub const SUBPROTOCOL_JSON: &str = "linnet.json";
@@ -146,28 +147,29 @@ async fn finish(upgrade: OnUpgrade, adopt: Adopt, session: Session) {
     let Ok(Ok(upgraded)) = timeout(HANDSHAKE_TIMEOUT, upgrade).await else {
         return tracing::debug!(%peer, "the connection ended before its upgrade");
     };
-    let Some((socket, tls, plaintext)) = take_apart(upgraded) else {
+    let Some((stream, plaintext)) = take_apart(upgraded) else {
         return tracing::error!(%peer, "an upgraded connection is not ours");
     };
-    hand_over(socket, tls, plaintext, session, adopt).await;
+    hand_over(stream, plaintext, session, adopt).await;
 }
 
-fn take_apart(upgraded: Upgraded) -> Option<(TcpStream, ServerConnection, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().ok()?;
-    let (socket, tls) = parts.io.into_inner().into_inner();
-    Some((socket, tls, parts.read_buf.to_vec()))
+fn take_apart(upgraded: Upgraded) -> Option<(TlsStream<Tap>, Vec<u8>)> {
+    let parts = upgraded.downcast::<TokioIo<TlsStream<Tap>>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 
 /// Gives an established session away; `plaintext` is what hyper had read beyond the request.
 pub(crate) async fn hand_over(
-    socket: TcpStream,
-    mut tls: ServerConnection,
+    stream: TlsStream<Tap>,
     mut plaintext: Vec<u8>,
     session: Session,
     adopt: Adopt,
 ) {
     let Session { protocol, peer, place } = session;
-    let settled = timeout(HANDSHAKE_TIMEOUT, settle(&socket, &mut tls, &mut plaintext)).await;
+    let (tap, mut connection) = stream.into_inner();
+    let (socket, partial_record) = tap.into_parts();
+    let settled = settle(&socket, &mut connection, &mut plaintext);
+    let settled = timeout(HANDSHAKE_TIMEOUT, settled).await;
     let stream = match settled {
         Ok(Ok(())) => into_blocking(socket),
         Ok(Err(error)) => Err(error),
@@ -177,8 +179,8 @@ pub(crate) async fn hand_over(
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%peer, %error, "a session broke off at hand-over"),
     };
-    let handover =
-        Handover { stream, tls: Some(tls), plaintext, protocol, peer, permit: Box::new(place) };
+    let tls = Some(TlsState { connection, partial_record });
+    let handover = Handover { stream, tls, plaintext, protocol, peer, permit: Box::new(place) };
     if !adopt(handover) {
         tracing::warn!(%peer, "no room for a session; it was closed");
     }

@@ -3,9 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
 
-use linnet_ring::{CloseReason, Handover, Protocol, RingEvent, SessionId};
+use linnet_ring::{CloseReason, Handover, Protocol, RingEvent, SessionId, TlsState};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 use wire::ServerMessage;
@@ -21,14 +20,15 @@ fn configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let mut roots = RootCertStore::empty();
     roots.add(cert.clone()).unwrap();
     let server = ServerConfig::builder().with_no_client_auth();
-    let server = server.with_single_cert(vec![cert], key).unwrap();
+    let mut server = server.with_single_cert(vec![cert], key).unwrap();
+    server.enable_secret_extraction = true;
     let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     (Arc::new(server), Arc::new(client))
 }
 
 /// Shakes hands on a thread of the test, as the web server does, then hands over. What the
-/// client wrote right after its handshake is inside rustls by then, or in the socket.
-fn adopt(rig: &Rig, early: &[u8], read_early: bool) -> (Client, SessionId) {
+/// client wrote right after its handshake is in the socket then, but for `read_early` bytes.
+fn adopt(rig: &Rig, early: &[u8], read_early: usize) -> (Client, SessionId) {
     let (server_config, client_config) = configs();
     let (socket, mut stream, peer) = rig.pair();
     let name = ServerName::try_from("linnet.local").unwrap();
@@ -44,22 +44,23 @@ fn adopt(rig: &Rig, early: &[u8], read_early: bool) -> (Client, SessionId) {
         client.flush().unwrap();
         client
     });
-    while tls.is_handshaking() {
-        tls.complete_io(&mut stream).unwrap();
-    }
-    while tls.wants_write() {
-        tls.write_tls(&mut stream).unwrap();
+    while tls.is_handshaking() || tls.wants_write() {
+        while tls.wants_write() {
+            tls.write_tls(&mut stream).unwrap();
+        }
+        if tls.is_handshaking() {
+            // Byte by byte, so that nothing behind the handshake is read along.
+            tls.read_tls(&mut Read::by_ref(&mut stream).take(1)).unwrap();
+            tls.process_new_packets().unwrap();
+        }
     }
     let client = shaking.join().unwrap();
-    if read_early {
-        // Nothing is there when the handshake's last read took it along.
-        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        let _ = tls.read_tls(&mut stream);
-        stream.set_read_timeout(None).unwrap();
-    }
+    let mut partial_record = vec![0; read_early];
+    stream.read_exact(&mut partial_record).unwrap();
+    let tls = Some(TlsState { connection: tls, partial_record });
     let (plaintext, permit) = (Vec::new(), Box::new(()));
     let protocol = Protocol::Native;
-    let handover = Handover { stream, tls: Some(tls), plaintext, protocol, peer, permit };
+    let handover = Handover { stream, tls, plaintext, protocol, peer, permit };
     assert!(rig.handle.adopt(handover).is_ok());
     let RingEvent::Connected { session, .. } = rig.event() else { panic!("not connected") };
     (client, session)
@@ -68,7 +69,8 @@ fn adopt(rig: &Rig, early: &[u8], read_early: bool) -> (Client, SessionId) {
 #[test]
 fn a_tls_session_goes_on_after_the_handover() {
     let Some(rig) = Rig::start(small()) else { return };
-    for read_early in [false, true] {
+    let record = native(&ping(), 1).len() + 22;
+    for read_early in [0, 1, 5, 6, record - 1, record] {
         let (mut client, session) = adopt(&rig, &native(&ping(), 1), read_early);
         assert_eq!(rig.frame(), (session, 1, ping()));
         rig.handle.send(&[session], &welcome(), false);
@@ -90,7 +92,7 @@ fn a_tls_session_goes_on_after_the_handover() {
 #[test]
 fn the_clients_close_notify_ends_the_session() {
     let Some(rig) = Rig::start(small()) else { return };
-    let (mut client, session) = adopt(&rig, &native(&ping(), 1), false);
+    let (mut client, session) = adopt(&rig, &native(&ping(), 1), 0);
     rig.frame();
     client.conn.send_close_notify();
     client.conn.complete_io(&mut client.sock).unwrap();
@@ -100,7 +102,7 @@ fn the_clients_close_notify_ends_the_session() {
 #[test]
 fn bytes_that_are_no_tls_end_the_session_with_an_alert() {
     let Some(rig) = Rig::start(small()) else { return };
-    let (mut client, session) = adopt(&rig, b"", false);
+    let (mut client, session) = adopt(&rig, b"", 0);
     client.sock.write_all(&[0x17, 3, 3, 0, 32].repeat(20)).unwrap();
     assert_eq!(rig.closed(), (session, CloseReason::Violation));
     let error = client.read(&mut [0; 8]).unwrap_err();

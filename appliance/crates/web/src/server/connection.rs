@@ -29,6 +29,7 @@ use crate::limits::{
     HANDSHAKE_TIMEOUT, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, STALLED_WRITE_TIMEOUT,
 };
 use crate::pages;
+use crate::tap::Tap;
 use crate::trust::{ALPN_HTTP, ALPN_NATIVE};
 use crate::upgrade::{self, Session};
 
@@ -73,8 +74,8 @@ async fn handshake(
     acceptor: TlsAcceptor,
     socket: TcpStream,
     peer: SocketAddr,
-) -> Option<TlsStream<TcpStream>> {
-    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
+) -> Option<TlsStream<Tap>> {
+    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(Tap::new(socket))).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "a TLS handshake failed");
@@ -89,7 +90,7 @@ async fn handshake(
 
 /// What was negotiated decides; without ALPN it is what the door is for.
 async fn serve_tls(
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Tap>,
     router: Option<Router>,
     address: SocketAddr,
     app: Arc<App>,
@@ -100,10 +101,9 @@ async fn serve_tls(
     debug_assert!(native || alpn.is_none_or(|alpn| alpn == ALPN_HTTP));
     match router {
         _ if native => {
-            let (socket, tls) = stream.into_inner();
             let adopt = Arc::clone(&app.adopt);
             let session = Session { protocol: Protocol::Native, peer: address, place };
-            upgrade::hand_over(socket, tls, Vec::new(), session, adopt).await;
+            upgrade::hand_over(stream, Vec::new(), session, adopt).await;
         }
         Some(router) => {
             let peer = Peer::new(address, exporter(stream.get_ref().1), place);

@@ -15,7 +15,7 @@ const UPGRADE: &str = "GET /ws HTTP/1.1\r\nhost: linnet.local\r\norigin: https:/
 /// Reads `count` bytes as a ring would: what was handed over first, then rustls, then the socket.
 fn read_session(session: &mut Handover, count: usize) -> Vec<u8> {
     let mut bytes = std::mem::take(&mut session.plaintext);
-    let tls = session.tls.as_mut().unwrap();
+    let tls = &mut session.tls.as_mut().unwrap().connection;
     loop {
         let state = tls.process_new_packets().unwrap();
         let mut fresh = vec![0; state.plaintext_bytes_to_read()];
@@ -29,7 +29,7 @@ fn read_session(session: &mut Handover, count: usize) -> Vec<u8> {
 }
 
 fn write_session(session: &mut Handover, bytes: &[u8]) {
-    let tls = session.tls.as_mut().unwrap();
+    let tls = &mut session.tls.as_mut().unwrap().connection;
     tls.writer().write_all(bytes).unwrap();
     while tls.wants_write() {
         tls.write_tls(&mut session.stream).unwrap();

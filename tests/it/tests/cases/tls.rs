@@ -1,0 +1,155 @@
+//! TLS as the rings take it over: cut records, resumption across restarts.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use linnet_it::PATIENCE;
+use linnet_it::person::Person;
+use linnet_it::process::Linnetd;
+use linnet_it::tls;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+use wire::ServerMessage;
+use wire::client::Hello;
+use wire::ids::{Epoch, Offset};
+
+/// A client that decides which bytes leave when.
+struct Client {
+    tls: ClientConnection,
+    socket: TcpStream,
+    /// Decrypted, not yet looked at.
+    plaintext: Vec<u8>,
+}
+
+impl Client {
+    /// Shakes hands up to its own last flight, which waits in `records`.
+    fn connect(config: &Arc<ClientConfig>, to: SocketAddr) -> Self {
+        let socket = TcpStream::connect(to).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        let tls = ClientConnection::new(config.clone(), ServerName::from(to.ip())).unwrap();
+        let mut client = Self { tls, socket, plaintext: Vec::new() };
+        while client.tls.is_handshaking() {
+            let hello = client.records(b"");
+            client.socket.write_all(&hello).unwrap();
+            client.read();
+        }
+        client
+    }
+
+    /// The records that wait, and those of a plaintext.
+    fn records(&mut self, plaintext: &[u8]) -> Vec<u8> {
+        self.tls.writer().write_all(plaintext).unwrap();
+        let mut bytes = Vec::new();
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    fn read(&mut self) {
+        assert!(self.tls.read_tls(&mut self.socket).unwrap() > 0, "the server closed");
+        let waiting = self.tls.process_new_packets().unwrap().plaintext_bytes_to_read();
+        let start = self.plaintext.len();
+        self.plaintext.resize(start + waiting, 0);
+        self.tls.reader().read_exact(&mut self.plaintext[start..]).unwrap();
+    }
+
+    /// Takes what `parse` finds at the front of the plaintext: a value and its length.
+    fn take<T>(&mut self, parse: impl Fn(&[u8]) -> Option<(T, usize)>) -> T {
+        loop {
+            if let Some((value, used)) = parse(&self.plaintext) {
+                self.plaintext.drain(..used);
+                return value;
+            }
+            self.read();
+        }
+    }
+}
+
+/// One message of the server in native framing.
+fn native(bytes: &[u8]) -> Option<(ServerMessage, usize)> {
+    let (frame, used) = wire::binary::read_server(bytes).unwrap()?;
+    Some((frame.message.unwrap(), used))
+}
+
+/// The same inside a WebSocket frame shorter than 64 KiB.
+fn websocket(bytes: &[u8]) -> Option<(ServerMessage, usize)> {
+    let start = if *bytes.get(1)? == 126 { 4 } else { 2 };
+    let (message, used) = native(bytes.get(start..)?)?;
+    Some((message, start + used))
+}
+
+/// A binary frame with a mask of zeros.
+fn masked(payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).ok().filter(|length| *length < 126).unwrap();
+    [&[0x82, 0x80 | length, 0, 0, 0, 0], payload].concat()
+}
+
+fn hello(person: &Person, epoch: Option<Epoch>) -> Vec<u8> {
+    let (token, cursor) = (person.token, Offset(0));
+    let mut bytes = Vec::new();
+    let hello = Hello { token, epoch, cursor, client: "cut".into() };
+    wire::binary::write_client(&hello.into(), 1, &mut bytes);
+    bytes
+}
+
+fn upgrade(to: SocketAddr) -> Vec<u8> {
+    format!(
+        "GET /ws HTTP/1.1\r\nhost: {to}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         sec-websocket-protocol: linnet.binary\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+fn head(bytes: &[u8]) -> Option<((), usize)> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    assert!(bytes.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(bytes));
+    Some(((), end + 4))
+}
+
+/// Says hello in two records; what leaves before the hand-over ends at byte `cut` of them.
+/// False when the records are shorter than that.
+fn enters(server: &Linnetd, person: &Person, over_websocket: bool, cut: usize) -> bool {
+    let (alpn, to) = match over_websocket {
+        true => (&b"http/1.1"[..], server.https),
+        false => (&b"linnet"[..], server.native),
+    };
+    let mut client = Client::connect(&tls::config(&server.data, &[alpn]), to);
+    let bytes = hello(person, None);
+    let bytes = if over_websocket { masked(&bytes) } else { bytes };
+    let request = if over_websocket { upgrade(to) } else { Vec::new() };
+    let mut first = client.records(&request);
+    let halves = bytes.split_at(bytes.len() / 2);
+    let records = [client.records(halves.0), client.records(halves.1)].concat();
+    if cut > records.len() {
+        return false;
+    }
+    let (early, late) = records.split_at(cut);
+    first.extend_from_slice(early);
+    client.socket.write_all(&first).unwrap();
+    if over_websocket {
+        client.take(head);
+    }
+    let parse = if over_websocket { websocket } else { native };
+    // The ring greets, so the hand-over is done.
+    let greeted = client.take(parse);
+    assert!(matches!(greeted, ServerMessage::Greeting(_)), "{greeted:?}");
+    client.socket.write_all(late).unwrap();
+    let answer = client.take(parse);
+    assert!(matches!(answer, ServerMessage::Welcome(_)), "cut {cut}: {answer:?}");
+    true
+}
+
+#[test]
+fn first_frames_cut_at_every_byte_reach_the_session_through_both_doors() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Linnetd::start(folder.path());
+    let ann = server.claim("ann");
+    for over_websocket in [false, true] {
+        let cuts = (0..).take_while(|cut| enters(&server, &ann, over_websocket, *cut)).count();
+        assert!(cuts > 80, "two records are longer than {cuts} bytes");
+    }
+}
