@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("linnet-image", &["linnet-update"]),
     ("linnet-initramfs", &[]),
     ("linnet", &["linnet-wire", "linnet-update"]),
+    ("linnet-load", &["linnet-wire"]),
     ("linnetd", SERVER_PARTS),
     ("linnet-sim", &["linnet-wire", "linnet-chat", "linnet-log", "linnet-store"]),
     ("linnet-it", &["linnet-wire", "linnet-update"]),

@@ -1,0 +1,89 @@
+//! Linnet's own protocol: the native frames, alone or in WebSocket messages.
+
+mod memory;
+mod native;
+mod websocket;
+
+use std::rc::Rc;
+
+use memory::Memory;
+use native::Native;
+use websocket::WebSocket;
+
+use crate::dialect::{Dialect, Session};
+
+/// How the frames travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Transport {
+    /// Binary frames straight on TCP (`linnetd --listen-plain`).
+    Plain,
+    /// Binary frames in TLS, ALPN `linnet`.
+    Tls,
+    /// Binary messages of a WebSocket without TLS.
+    Ws,
+    /// Binary messages of a WebSocket in TLS.
+    Wss,
+}
+
+impl Transport {
+    const fn tls(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "linnet-plain",
+            Self::Tls => "linnet-tls",
+            Self::Ws => "linnet-ws",
+            Self::Wss => "linnet-wss",
+        }
+    }
+}
+
+/// Sessions of seeded accounts.
+pub struct Linnet {
+    transport: Transport,
+    payload_bytes: usize,
+    host: String,
+    memory: Rc<Memory>,
+}
+
+impl Linnet {
+    /// Sessions that post payloads of this many bytes and name `host` in HTTP. The first one makes
+    /// a first sync; the others begin where that one was, or where they were themselves. With
+    /// `fresh` every one makes a first sync.
+    #[must_use]
+    pub fn new(transport: Transport, payload_bytes: usize, host: String, fresh: bool) -> Self {
+        Self { transport, payload_bytes, host, memory: Rc::new(Memory::new(fresh)) }
+    }
+}
+
+impl Dialect for Linnet {
+    fn session(&self, index: u32) -> Box<dyn Session> {
+        let native = Native::new(index, self.payload_bytes, self.memory.clone());
+        match self.transport {
+            Transport::Plain | Transport::Tls => Box::new(native),
+            Transport::Ws | Transport::Wss => Box::new(WebSocket::new(native, index, &self.host)),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.transport.name().to_owned()
+    }
+
+    fn tls(&self) -> bool {
+        self.transport.tls()
+    }
+
+    fn alpn(&self) -> Vec<Vec<u8>> {
+        match self.transport {
+            Transport::Tls => vec![b"linnet".to_vec()],
+            Transport::Wss => vec![b"http/1.1".to_vec()],
+            Transport::Plain | Transport::Ws => Vec::new(),
+        }
+    }
+
+    fn acks(&self) -> bool {
+        true
+    }
+}
