@@ -81,6 +81,10 @@ impl App {
         }
     }
 
+    pub(crate) fn rotate_tickets(&self) {
+        self.trust.rotate_tickets((self.clock)());
+    }
+
     pub(crate) async fn standing(&self) -> Result<(Standing, Facts), CoreError> {
         let facts = self.core.facts().await?;
         let claimable = *lock(&self.claimable);

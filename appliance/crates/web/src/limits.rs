@@ -88,11 +88,18 @@ pub const CA_DAYS: i64 = 40 * 365;
 /// Names and addresses one leaf carries.
 pub const LEAF_NAMES_MAX: usize = 64;
 
-/// How often the leaf is compared with clock, names and addresses.
+/// How often the leaf is compared with clock, names and addresses, and the ticket keys with time.
 pub const LEAF_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Largest certificate or key file that is read.
 pub const PEM_BYTES_MAX: u64 = 64 * 1024;
+
+/// Life of a session ticket, and so how often its key is replaced: a power cut with the night
+/// behind it is bridged, and a stolen key is of use for a day.
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+
+/// Longest ticket: ours are below 300 bytes; clients send them back in their first flight.
+pub const TICKET_BYTES_MAX: usize = 1024;
 
 /// A peer that takes none of the bytes sent to it for so long is gone.
 pub const STALLED_WRITE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -188,15 +188,16 @@ async fn serve(
         let door = Door::Http(pages::plain_router(Arc::clone(&app)));
         tokio::spawn(open(listener, door));
     }
-    tokio::spawn(keep_leaf_fresh(Arc::clone(&app)));
+    tokio::spawn(keep_keys_fresh(Arc::clone(&app)));
     // Stopped by word, or by the sender's end: both mean the same.
     let _ = stopped.await;
 }
 
-async fn keep_leaf_fresh(app: Arc<App>) {
+async fn keep_keys_fresh(app: Arc<App>) {
     loop {
         tokio::time::sleep(LEAF_CHECK_INTERVAL).await;
         app.refresh_leaf();
+        app.rotate_tickets();
     }
 }
 

@@ -9,13 +9,17 @@ mod issue;
 mod names;
 #[cfg(test)]
 mod tests;
+mod tickets;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerConfig,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, SupportedCipherSuite};
 use sha2::{Digest, Sha256};
@@ -25,6 +29,7 @@ use crate::config::Network;
 use files::Folder;
 use issue::{Authority, Leaf};
 pub(crate) use names::is_private;
+use tickets::Tickets;
 
 /// ALPN of native sessions.
 pub const ALPN_NATIVE: &[u8] = b"linnet";
@@ -74,6 +79,7 @@ pub struct Trust {
     authority: Authority,
     leaf: Mutex<Leaf>,
     live: Arc<Live>,
+    tickets: Arc<Tickets>,
 }
 
 impl Trust {
@@ -99,7 +105,8 @@ impl Trust {
             _ => issue_leaf(&folder, &authority, network, now, floor)?,
         };
         let live = Arc::new(Live(RwLock::new(certified(&authority, &leaf)?)));
-        Ok(Self { folder, authority, leaf: Mutex::new(leaf), live })
+        let tickets = Arc::new(Tickets::open(&folder, now, Instant::now()));
+        Ok(Self { folder, authority, leaf: Mutex::new(leaf), live, tickets })
     }
 
     /// Re-issues the leaf if names, addresses or the clock ask for it; true when it did.
@@ -123,6 +130,11 @@ impl Trust {
         Ok(true)
     }
 
+    /// Replaces the key of session tickets when it is time.
+    pub fn rotate_tickets(&self, now: TimeMs) {
+        self.tickets.rotate(&self.folder, now, Instant::now());
+    }
+
     /// What people compare.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
@@ -137,7 +149,7 @@ impl Trust {
     }
 
     /// TLS for every listener: 1.3 and 1.2, ChaCha20 first (the Pi 4 has no AES instructions), one
-    /// ticket, and always the leaf in use.
+    /// ticket that outlives a restart, and always the leaf in use.
     ///
     /// # Errors
     /// See [`TrustError`].
@@ -150,6 +162,8 @@ impl Trust {
         config.alpn_protocols = vec![ALPN_HTTP.to_vec(), ALPN_NATIVE.to_vec()];
         config.ignore_client_order = true;
         config.send_tls13_tickets = 1;
+        config.ticketer = Arc::clone(&self.tickets) as Arc<dyn ProducesTickets>;
+        config.session_storage = Arc::new(NoServerSessionStorage {}); // tickets need none
         config.enable_secret_extraction = true; // for the rings, which keep no rustls
         Ok(Arc::new(config))
     }

@@ -9,7 +9,7 @@ use linnet_it::person::Person;
 use linnet_it::process::Linnetd;
 use linnet_it::tls;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 use wire::ServerMessage;
 use wire::client::Hello;
 use wire::ids::{Epoch, Offset};
@@ -152,4 +152,32 @@ fn first_frames_cut_at_every_byte_reach_the_session_through_both_doors() {
         let cuts = (0..).take_while(|cut| enters(&server, &ann, over_websocket, *cut)).count();
         assert!(cuts > 80, "two records are longer than {cuts} bytes");
     }
+}
+
+/// Connects natively and waits for the greeting, and so for the ticket before it.
+fn greeted(server: &Linnetd, config: &Arc<ClientConfig>) -> HandshakeKind {
+    let mut client = Client::connect(config, server.native);
+    let finished = client.records(b"");
+    client.socket.write_all(&finished).unwrap();
+    assert!(matches!(client.take(native), ServerMessage::Greeting(_)));
+    client.tls.handshake_kind().unwrap()
+}
+
+#[test]
+fn after_a_power_cut_clients_resume_and_damaged_ticket_keys_cost_only_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Linnetd::start(folder.path());
+    let config = tls::config(folder.path(), &[b"linnet"]);
+    assert_eq!(greeted(&server, &config), HandshakeKind::Full);
+    assert_eq!(greeted(&server, &config), HandshakeKind::Resumed);
+    server.kill();
+    let server = Linnetd::start(folder.path());
+    assert_eq!(greeted(&server, &config), HandshakeKind::Resumed);
+    assert!(!server.log().contains("session tickets"), "{}", server.log());
+    server.kill();
+    std::fs::write(folder.path().join("tls/tickets.key"), b"not keys").unwrap();
+    let server = Linnetd::start(folder.path());
+    server.wait_line("the keys of session tickets are lost");
+    assert_eq!(greeted(&server, &config), HandshakeKind::Full);
+    assert_eq!(greeted(&server, &config), HandshakeKind::Resumed);
 }

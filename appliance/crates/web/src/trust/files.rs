@@ -1,4 +1,5 @@
-//! `DATA/tls`: ca.key, ca.crt, leaf.key, leaf.crt, all PEM and readable by linnetd alone.
+//! `DATA/tls`: ca.key, ca.crt, leaf.key, leaf.crt, all PEM, and tickets.key; readable by linnetd
+//! alone.
 //!
 //! The folder appears whole (written beside, then renamed), so a power cut on the first start
 //! leaves either no CA or a complete one. Files inside are replaced by rename.
@@ -18,6 +19,7 @@ use crate::limits::PEM_BYTES_MAX;
 
 const OWNER_ONLY_FILE: u32 = 0o600;
 const OWNER_ONLY_FOLDER: u32 = 0o700;
+const TICKETS: &str = "tickets.key";
 
 pub(super) struct Folder {
     data: PathBuf,
@@ -70,12 +72,32 @@ impl Folder {
     pub(super) fn store_leaf(&self, leaf: &Leaf) -> Result<(), TrustError> {
         let key = KeyPair::try_from(leaf.key_der.as_slice()).map_err(super::issue::issue)?;
         for (name, text) in [("leaf.key", key.serialize_pem()), ("leaf.crt", pem(&leaf.der))] {
-            let beside = self.path.join(format!("{name}.new"));
-            write(&beside, text.as_bytes())?;
-            let path = self.path.join(name);
-            fs::rename(&beside, &path).map_err(at(&path))?;
+            self.replace(name, text.as_bytes())?;
         }
         sync(&self.path)
+    }
+
+    /// The stored ticket keys; none when there are none yet.
+    pub(super) fn load_tickets(&self) -> io::Result<Option<Vec<u8>>> {
+        let file = match File::open(self.path.join(TICKETS)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut bytes = Vec::new();
+        file.take(PEM_BYTES_MAX).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    pub(super) fn store_tickets(&self, bytes: &[u8]) -> Result<(), TrustError> {
+        self.replace(TICKETS, bytes)?;
+        sync(&self.path)
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), TrustError> {
+        let beside = self.path.join(format!("{name}.new"));
+        write(&beside, bytes)?;
+        let path = self.path.join(name);
+        fs::rename(&beside, &path).map_err(at(&path))
     }
 }
 
