@@ -10,6 +10,19 @@ pub const CONNECTIONS_MAX: usize = 256;
 /// class room behind one router shares an address.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 96;
 
+/// New connections of one address (IPv6: one /64) at once: a class room of browsers, six each.
+pub const NEW_CONNECTIONS_AT_ONCE: u32 = 256;
+
+/// Time until one address may open one more beyond that: 64 a second. At the 2 ms that
+/// a full handshake may cost these keep an eighth of one core busy.
+pub const NEW_CONNECTION_EVERY: Duration = Duration::from_micros(15_625);
+
+/// Addresses whose pace is remembered, for four seconds at most; 48 bytes each.
+pub const NEWCOMERS_MAX: usize = 1024;
+
+/// How often the log tells that connections are refused for coming too often.
+pub const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// A TLS handshake on a slow link takes two seconds; the rest is patience.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 

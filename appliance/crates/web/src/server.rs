@@ -9,13 +9,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use rustls::ServerConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_rustls::TlsAcceptor;
 
+use crate::admission::{Admission, Verdict};
 use crate::app::{App, lock};
 use crate::config::{Claimable, Config, Listeners, Network};
 use crate::limits::{
@@ -222,9 +223,10 @@ async fn accept(listener: TcpListener, door: Door, app: Arc<App>, places: Arc<Pl
 }
 
 /// Bounded places for connections: in all, and per household of addresses, so that nobody can take
-/// them all.
+/// them all; and how often each household may come.
 struct Places {
     all: Arc<Semaphore>,
+    admission: Mutex<Admission>,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
@@ -237,7 +239,11 @@ pub(crate) struct Place {
 
 impl Places {
     fn new() -> Self {
-        Self { all: Arc::new(Semaphore::new(CONNECTIONS_MAX)), by_address: Arc::default() }
+        Self {
+            all: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            admission: Mutex::default(),
+            by_address: Arc::default(),
+        }
     }
 
     /// Beyond the limit, connections wait in the kernel's backlog.
@@ -247,6 +253,12 @@ impl Places {
 
     fn take(&self, permit: Option<OwnedSemaphorePermit>, address: IpAddr) -> Option<Place> {
         let address = household(address);
+        if let Verdict::Refused { tell } = lock(&self.admission).decide(address, Instant::now()) {
+            if tell {
+                tracing::warn!(%address, "connections are refused: this address opens too many");
+            }
+            return None;
+        }
         let mut by_address = lock(&self.by_address);
         let count = by_address.entry(address).or_default();
         if *count >= CONNECTIONS_PER_ADDRESS_MAX {
