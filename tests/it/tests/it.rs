@@ -14,6 +14,8 @@ mod crash;
 mod damage;
 #[path = "cases/doors.rs"]
 mod doors;
+#[path = "cases/floods.rs"]
+mod floods;
 #[path = "cases/frames.rs"]
 mod frames;
 #[path = "cases/full.rs"]
