@@ -22,3 +22,5 @@ mod frames;
 mod full;
 #[path = "cases/load.rs"]
 mod load;
+#[path = "cases/slowloris.rs"]
+mod slowloris;
