@@ -3,11 +3,13 @@
 //! deadline and panics with the server's own log when it passes.
 #![forbid(unsafe_code)]
 
+pub mod attack;
 pub mod http;
 pub mod person;
 pub mod process;
 pub mod session;
 pub mod tls;
+pub mod watch;
 
 use std::time::Duration;
 

@@ -194,7 +194,8 @@ impl Linnetd {
         }
     }
 
-    fn tls(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+    /// What trusts this server; with the ALPN protocols, if any.
+    pub fn tls(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
         tls::config(&self.data, alpn)
     }
 

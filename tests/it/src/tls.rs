@@ -26,11 +26,15 @@ pub fn config(data: &Path, alpn: &[&[u8]]) -> Arc<ClientConfig> {
 
 /// Connects and lets the first write do the handshake.
 pub fn connect(config: &Arc<ClientConfig>, to: SocketAddr) -> std::io::Result<TlsStream> {
-    let socket = TcpStream::connect_timeout(&to, PATIENCE)?;
+    over(config, TcpStream::connect_timeout(&to, PATIENCE)?)
+}
+
+/// TLS over a connected socket; the first write does the handshake.
+pub fn over(config: &Arc<ClientConfig>, socket: TcpStream) -> std::io::Result<TlsStream> {
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     socket.set_nodelay(true)?;
-    let name = ServerName::from(to.ip());
+    let name = ServerName::from(socket.peer_addr()?.ip());
     let connection =
         ClientConnection::new(config.clone(), name).expect("the configuration is complete");
     Ok(StreamOwned::new(connection, socket))

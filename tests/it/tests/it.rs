@@ -14,11 +14,15 @@ mod crash;
 mod damage;
 #[path = "cases/doors.rs"]
 mod doors;
+#[path = "cases/floods.rs"]
+mod floods;
 #[path = "cases/frames.rs"]
 mod frames;
 #[path = "cases/full.rs"]
 mod full;
 #[path = "cases/load.rs"]
 mod load;
+#[path = "cases/slowloris.rs"]
+mod slowloris;
 #[path = "cases/tls.rs"]
 mod tls;

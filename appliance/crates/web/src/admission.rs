@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::limits::{
     NEW_CONNECTION_EVERY, NEW_CONNECTIONS_AT_ONCE, NEWCOMERS_MAX, REFUSALS_TOLD_EVERY,
@@ -60,6 +60,8 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn address(number: usize) -> IpAddr {
