@@ -3,5 +3,8 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod dialects;
+pub mod floor;
 pub mod limits;
+pub mod loader;
 pub mod seed;
