@@ -20,6 +20,8 @@ mod floods;
 mod frames;
 #[path = "cases/full.rs"]
 mod full;
+#[path = "cases/greedy.rs"]
+mod greedy;
 #[path = "cases/load.rs"]
 mod load;
 #[path = "cases/slowloris.rs"]
