@@ -24,6 +24,8 @@ mod full;
 mod greedy;
 #[path = "cases/load.rs"]
 mod load;
+#[path = "cases/noise.rs"]
+mod noise;
 #[path = "cases/slowloris.rs"]
 mod slowloris;
 #[path = "cases/tls.rs"]
