@@ -77,12 +77,13 @@ pub fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is alive").count()
 }
 
-/// Proportional set size: what is charged to this process alone, and its part of what is shared.
+/// Proportional set size without files: the program itself is shared with the servers of other tests,
+/// whose ends would count as growth of this one.
 fn pss_kib(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("it is alive");
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss_Anon:"));
     let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    number.and_then(|text| text.trim().parse().ok()).expect("the kernel states Pss in kB")
+    number.and_then(|text| text.trim().parse().ok()).expect("the kernel states Pss_Anon in kB")
 }
 
 /// Time on a processor, threads that ended not counted.

@@ -20,8 +20,12 @@ mod floods;
 mod frames;
 #[path = "cases/full.rs"]
 mod full;
+#[path = "cases/greedy.rs"]
+mod greedy;
 #[path = "cases/load.rs"]
 mod load;
+#[path = "cases/noise.rs"]
+mod noise;
 #[path = "cases/slowloris.rs"]
 mod slowloris;
 #[path = "cases/tls.rs"]

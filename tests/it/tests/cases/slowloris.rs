@@ -12,8 +12,8 @@ use linnet_it::session::Door;
 use linnet_it::tls::{self, TlsStream};
 use linnet_it::watch::{Meter, Witness};
 use rustls::{ClientConnection, pki_types::ServerName};
-use wire::ServerMessage;
 use wire::server::Reason;
+use wire::{Frame, ServerMessage};
 
 /// Seconds for a TLS handshake, for the head of a request, for its body, and from the greeting to
 /// `hello`: limits of the crates web and chat.
@@ -134,9 +134,9 @@ impl Kind {
         match self {
             Self::Body => assert!(text.starts_with("HTTP/1.1 408"), "{text}"),
             Self::NativeFrame => {
-                let (greeting, used) = wire::binary::read_server(&fed.said).unwrap().unwrap();
+                let (greeting, used) = first_frame(&fed.said);
                 assert!(matches!(greeting.message, Some(ServerMessage::Greeting(_))));
-                let (last, _) = wire::binary::read_server(&fed.said[used..]).unwrap().unwrap();
+                let (last, _) = first_frame(&fed.said[used..]);
                 let Some(ServerMessage::Closing(closing)) = last.message else {
                     panic!("{last:?}")
                 };
@@ -178,6 +178,11 @@ fn half_open_handshakes_and_slow_senders_are_ended_in_time_and_harm_nobody() {
 fn short_reads(socket: TcpStream) -> TcpStream {
     socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a socket takes it");
     socket
+}
+
+fn first_frame(bytes: &[u8]) -> (Frame<ServerMessage>, usize) {
+    let frame = wire::binary::read_server(bytes).expect("a frame without faults");
+    frame.expect("a whole frame")
 }
 
 /// The first message of a handshake.

@@ -288,9 +288,11 @@ impl Driver {
     }
 }
 
-/// Should be read from: open, or waiting for the peer's end.
+/// Should be read from: open, or waiting for the peer's end. Never while plaintext is held: else a
+/// session that is let go and held again, time after time, would be received faster than decoded.
 fn reads(conn: &Conn) -> bool {
-    conn.phase <= Phase::Lingering && !conn.held_up && !conn.paced && !conn.peer_ended
+    let waits = conn.held_up || conn.paced || !conn.held.is_empty();
+    conn.phase <= Phase::Lingering && !waits && !conn.peer_ended
 }
 
 /// More than `cap` bytes wait to be read by the peer, or as many pages as may be on their way.
