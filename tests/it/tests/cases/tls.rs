@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use linnet_it::PATIENCE;
@@ -180,4 +181,59 @@ fn after_a_power_cut_clients_resume_and_damaged_ticket_keys_cost_only_that() {
     server.wait_line("the keys of session tickets are lost");
     assert_eq!(greeted(&server, &config), HandshakeKind::Full);
     assert_eq!(greeted(&server, &config), HandshakeKind::Resumed);
+}
+
+/// Ends the program whatever becomes of the test.
+struct OpenSsl(Child);
+
+impl Drop for OpenSsl {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// OpenSSL's client on the native port; none, with the reason printed, where it is not installed.
+fn openssl(server: &Linnetd, arguments: &[&str]) -> Option<OpenSsl> {
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-quiet", "-alpn", "linnet", "-verify_return_error", "-CAfile"]);
+    command.arg(server.data.join("tls/ca.crt"));
+    command.args(["-connect", &server.native.to_string()]).args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    match command.spawn() {
+        Ok(child) => Some(OpenSsl(child)),
+        Err(error) => {
+            println!("skipped: openssl does not start: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn openssl_is_understood_in_every_suite() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Linnetd::start(folder.path());
+    let ann = server.claim("ann");
+    for arguments in [
+        ["-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"],
+        ["-ciphersuites", "TLS_AES_128_GCM_SHA256"],
+        ["-ciphersuites", "TLS_AES_256_GCM_SHA384"],
+        ["-tls1_2", "-no_ign_eof"],
+    ] {
+        let Some(mut client) = openssl(&server, &arguments) else { return };
+        client.0.stdin.as_mut().unwrap().write_all(&hello(&ann, None)).unwrap();
+        let (mut bytes, mut answer) = (Vec::new(), client.0.stdout.take().unwrap());
+        let mut next = || loop {
+            if let Some((message, used)) = native(&bytes) {
+                bytes.drain(..used);
+                return message;
+            }
+            let mut chunk = [0; 1024];
+            let count = answer.read(&mut chunk).unwrap();
+            assert!(count > 0, "{arguments:?}: the connection ended");
+            bytes.extend_from_slice(&chunk[..count]);
+        };
+        assert!(matches!(next(), ServerMessage::Greeting(_)), "{arguments:?}");
+        assert!(matches!(next(), ServerMessage::Welcome(_)), "{arguments:?}");
+    }
 }
