@@ -14,7 +14,7 @@ use crate::hot::Hot;
 use crate::limits::CLOCK_STEP_MS_MAX;
 use crate::live;
 use crate::pending::Pending;
-use crate::port::{Input, Output, SessionId};
+use crate::port::{Input, Output, SessionId, Targets};
 use crate::reads::Reads;
 use crate::session::{Identity, Sessions};
 use crate::state::State;
@@ -222,13 +222,13 @@ impl Chat {
 
     /// Sends to one session, once all that the answer may reflect is durable.
     pub(crate) fn reply(&mut self, session: SessionId, request: u32, message: ServerMessage) {
-        self.send(vec![session], request, message, false);
+        self.send(Targets::One(session), request, message, false);
     }
 
     /// Sends to many, once all that the message may reflect is durable.
     pub(crate) fn send(
         &mut self,
-        to: Vec<SessionId>,
+        to: Targets,
         request: u32,
         message: ServerMessage,
         flush_note: bool,

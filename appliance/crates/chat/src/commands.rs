@@ -84,7 +84,7 @@ impl Chat {
         let mut others = self.sessions.of_device(identity);
         others.retain(|other| *other != session);
         self.reply(session, request, answer.clone());
-        self.send(others, 0, answer, false);
+        self.send(others.into(), 0, answer, false);
     }
 
     /// Why no command can be taken at this moment, if so.

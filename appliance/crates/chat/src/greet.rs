@@ -10,7 +10,7 @@ use wire::server::{CaughtUp, Greeting, Pong, Reason, RoomAt, SyncMode, Welcome};
 use crate::chat::Chat;
 use crate::config::Mutant;
 use crate::limits::{HELLO_MS, NOTES_PER_TICK, SESSIONS_PER_DEVICE_MAX};
-use crate::port::{Output, SessionId};
+use crate::port::{Output, SessionId, Targets};
 use crate::session::{Identity, Phase};
 use crate::state::Room;
 
@@ -41,7 +41,7 @@ impl Chat {
 
     /// For answers that reflect no record.
     fn say_at_once(&mut self, session: SessionId, request: u32, message: ServerMessage) {
-        let to = vec![session];
+        let to = Targets::One(session);
         self.pending.at_once(Output::Send { to, request, message, flush_note: false });
     }
 
@@ -101,7 +101,7 @@ impl Chat {
             let phase = self.sessions.get(*id).map(|session| &session.phase);
             matches!(phase, Some(Phase::Live { since }) if *since <= up_to)
         };
-        let to: Vec<SessionId> = owed.into_iter().filter(live).collect();
+        let to = Targets::from(owed.into_iter().filter(live).collect::<Vec<SessionId>>());
         let ahead = u64::from(self.config.is(Mutant::CursorAhead));
         let cursor = Offset(up_to.0 + ahead);
         if !to.is_empty() {
@@ -166,7 +166,7 @@ impl Chat {
                 head: seen.map_or(Seq(0), |known| known.facts.head),
                 offset: seen.map_or(self.state.head(), Room::changed),
             };
-            self.send(vec![id], 0, note.into(), at + 1 == rooms.len());
+            self.send(Targets::One(id), 0, note.into(), at + 1 == rooms.len());
         }
     }
 

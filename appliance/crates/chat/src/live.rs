@@ -9,7 +9,7 @@ use crate::chat::Chat;
 use crate::config::Mutant;
 use crate::entry::Entry;
 use crate::limits::READ_MARKS_MEMBERS_MAX;
-use crate::port::{Output, SessionId};
+use crate::port::{Output, SessionId, Targets};
 use crate::state::{self, SYSTEM_ROOM};
 
 /// The message that a record posted.
@@ -175,7 +175,8 @@ impl Chat {
         }
     }
 
-    fn tell(&mut self, to: Vec<SessionId>, message: ServerMessage) {
+    fn tell(&mut self, to: impl Into<Targets>, message: ServerMessage) {
+        let to = to.into();
         if !to.is_empty() {
             let output = Output::Send { to, request: 0, message, flush_note: false };
             self.pending.hold_news(self.state.head(), output);

@@ -74,7 +74,7 @@ impl Pending {
         if held.news
             && let Output::Send { to, .. } = &held.output
         {
-            self.owed.extend(to);
+            self.owed.extend(to.as_slice());
         }
         self.ready.push_back(held.output);
     }
@@ -112,7 +112,7 @@ impl Pending {
 
 fn weight(output: &Output) -> usize {
     let content = match output {
-        Output::Send { to, message, .. } => to.len() * 8 + message_bytes(message),
+        Output::Send { to, message, .. } => to.as_slice().len() * 8 + message_bytes(message),
         Output::Checkpoint { changes, .. } => changes.len() * 64,
         Output::Append(_) | Output::Close { .. } | Output::ApiDone { .. } | Output::Read { .. } => {
             0
