@@ -72,7 +72,7 @@ impl Chat {
 
     /// A device that connects again and again closes its own oldest connection, nobody else's.
     fn make_room_for(&mut self, identity: Identity) {
-        let mut open = self.sessions.of_device(identity);
+        let mut open: Vec<SessionId> = self.sessions.of_device(identity).collect();
         open.sort_by_key(|id| self.sessions.get(*id).map(|session| session.since));
         let surplus = (open.len() + 1).saturating_sub(SESSIONS_PER_DEVICE_MAX);
         for session in open.into_iter().take(surplus) {
@@ -91,17 +91,13 @@ impl Chat {
         }
     }
 
-    /// Tells sessions that stayed live how far they have come.
-    pub(crate) fn tell_caught_up(
-        &mut self,
-        owed: impl IntoIterator<Item = SessionId>,
-        up_to: Offset,
-    ) {
-        let live = |id: &SessionId| {
-            let phase = self.sessions.get(*id).map(|session| &session.phase);
-            matches!(phase, Some(Phase::Live { since }) if *since <= up_to)
-        };
-        let to = Targets::from(owed.into_iter().filter(live).collect::<Vec<SessionId>>());
+    /// Tells sessions that got news and stayed live how far they have come.
+    pub(crate) fn tell_caught_up(&mut self, up_to: Offset) {
+        let owed = self.pending.take_owed();
+        if owed.is_empty() {
+            return;
+        }
+        let to = self.still_live(owed, up_to);
         let ahead = u64::from(self.config.is(Mutant::CursorAhead));
         let cursor = Offset(up_to.0 + ahead);
         if !to.is_empty() {

@@ -8,6 +8,7 @@
 
 pub mod api;
 mod apply;
+mod audience;
 mod card;
 mod catchup;
 mod chat;
