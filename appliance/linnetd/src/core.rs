@@ -1,5 +1,6 @@
 //! The core thread: feeds the pure chat core with what happened, carries out what it wants. It
 //! waits for the rings' queues at most; the card, the index and the file thread are only asked.
+//! What one turn has for the rings leaves at its end, in one batch a ring.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use chat::{ApiError, ApiReply, Chat, Entry, Input, Output, Ticket};
-use ring::{RingEvent, RingHandle, SharedFrame};
+use ring::{Outbox, RingEvent, SharedFrame};
 use tokio::sync::oneshot;
 use wire::ids::{Offset, TimeMs};
 
@@ -40,7 +41,8 @@ pub(crate) struct Core {
 /// Whom the core tells what.
 pub(crate) struct Ports {
     pub(crate) link: Arc<Link>,
-    pub(crate) rings: RingHandle,
+    /// What this turn has for the rings.
+    pub(crate) outbox: Outbox,
     pub(crate) disk: SyncSender<Vec<Entry>>,
     pub(crate) index: SyncSender<Checkpoint>,
     pub(crate) pages: history::Pages,
@@ -78,6 +80,7 @@ impl Core {
             self.mailboxes();
             self.tick_when_due();
             self.hand_over();
+            self.ports.outbox.flush();
             if self.ports.link.stopping() {
                 let deadline = *deadline.get_or_insert_with(|| Instant::now() + DRAIN);
                 if self.is_done() && !last_checkpoint {
@@ -106,19 +109,16 @@ impl Core {
     }
 
     fn event(&mut self, event: RingEvent) {
-        let session = |session: ring::SessionId| chat::SessionId(session.0);
         let input = match event {
-            RingEvent::Connected { session: id, peer: _ } => {
-                Input::Connected { session: session(id) }
+            RingEvent::Connected { session, peer: _ } => Input::Connected { session },
+            RingEvent::Frame { session, request, message } => {
+                Input::Frame { session, request, message }
             }
-            RingEvent::Frame { session: id, request, message } => {
-                Input::Frame { session: session(id), request, message }
-            }
-            RingEvent::Flushed { session: id } => Input::Flushed { session: session(id) },
-            RingEvent::Overflowed { session: id } => Input::Overflowed { session: session(id) },
-            RingEvent::Closed { session: id, reason } => {
-                tracing::debug!(?id, ?reason, "a session ended");
-                Input::Disconnected { session: session(id) }
+            RingEvent::Flushed { session } => Input::Flushed { session },
+            RingEvent::Overflowed { session } => Input::Overflowed { session },
+            RingEvent::Closed { session, reason } => {
+                tracing::debug!(?session, ?reason, "a session ended");
+                Input::Disconnected { session }
             }
         };
         self.feed(input);
@@ -182,12 +182,10 @@ impl Core {
                 self.unsent.push(entry);
             }
             Output::Send { to, request, message, flush_note } => {
-                let to: Vec<_> = to.into_iter().map(|to| ring::SessionId(to.0)).collect();
-                self.ports.rings.send(&to, &SharedFrame::new(message, request), flush_note);
+                self.ports.outbox.send(&to, &SharedFrame::new(message, request), flush_note);
             }
             Output::Close { session, closing } => {
-                let frame = SharedFrame::new(closing, 0);
-                self.ports.rings.close(ring::SessionId(session.0), frame);
+                self.ports.outbox.close(session, SharedFrame::new(closing, 0));
             }
             Output::ApiDone { ticket, reply } => {
                 if let Some(answer) = self.answers.remove(&ticket) {

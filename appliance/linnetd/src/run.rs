@@ -274,7 +274,7 @@ impl Engine {
         };
         let ports = Ports {
             link: link.clone(),
-            rings: rings.handle(),
+            outbox: rings.handle().outbox(),
             disk: batch_sender,
             index: checkpoint_sender,
             pages,

@@ -215,8 +215,8 @@ impl World {
             }
             Output::Send { to, request, message, flush_note } => {
                 self.promise(&message)?;
-                for session in to {
-                    self.queue(session, request, &message, flush_note)?;
+                for session in to.as_slice() {
+                    self.queue(*session, request, &message, flush_note)?;
                 }
                 Ok(())
             }

@@ -16,7 +16,7 @@ use crate::chat::Chat;
 use crate::config::Mutant;
 use crate::limits::PAGE_BYTES;
 use crate::pending::message_bytes;
-use crate::port::{SessionId, Ticket};
+use crate::port::{SessionId, Targets, Ticket};
 use crate::session::Phase;
 
 /// One session's catching up.
@@ -253,7 +253,7 @@ impl Chat {
     fn send_frames(&mut self, id: SessionId, sync: &mut Sync, flush: bool) {
         let count = sync.page.len();
         for (at, message) in std::mem::take(&mut sync.page).into_iter().enumerate() {
-            self.send(vec![id], sync.request, message, flush && at + 1 == count);
+            self.send(Targets::One(id), sync.request, message, flush && at + 1 == count);
         }
         if flush && let Some(session) = self.sessions.get_mut(id) {
             session.flushing = true;

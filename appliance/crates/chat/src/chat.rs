@@ -5,6 +5,7 @@ use wire::server::{Closing, Error, Reason};
 use wire::{ClientMessage, RecordBody, ServerMessage};
 
 use crate::apply::apply;
+use crate::audience::Audiences;
 use crate::card::Card;
 use crate::checkpoint::Checkpoints;
 use crate::config::{Config, Mutant};
@@ -14,7 +15,7 @@ use crate::hot::Hot;
 use crate::limits::CLOCK_STEP_MS_MAX;
 use crate::live;
 use crate::pending::Pending;
-use crate::port::{Input, Output, SessionId};
+use crate::port::{Input, Output, SessionId, Targets};
 use crate::reads::Reads;
 use crate::session::{Identity, Sessions};
 use crate::state::State;
@@ -32,6 +33,7 @@ pub struct Chat {
     /// Records were lost since the newest incarnation began.
     lost: bool,
     pub(crate) sessions: Sessions,
+    pub(crate) audiences: Audiences,
     pub(crate) pending: Pending,
     pub(crate) hot: Hot,
     pub(crate) cursors: Cursors,
@@ -70,6 +72,7 @@ impl Chat {
             now: TimeMs(0),
             lost: false,
             sessions: Sessions::default(),
+            audiences: Audiences::default(),
             pending: Pending::starting_at(head),
             hot: Hot::starting_at(head),
             cursors: Cursors::default(),
@@ -182,15 +185,15 @@ impl Chat {
                 self.history(session, request, identity, &ask);
             }
             (Some(_), ClientMessage::Show(_)) => {}
-            (Some(identity), command) => self.command(session, request, identity, &command),
+            (Some(identity), command) => self.command(session, request, identity, command),
         }
     }
 
     fn durable_up_to(&mut self, up_to: Offset) {
         let up_to = up_to.min(self.state.head());
-        let owed = self.pending.release(up_to);
+        self.pending.release(up_to);
         self.card.settled(up_to);
-        self.tell_caught_up(owed, up_to);
+        self.tell_caught_up(up_to);
         self.take_turns();
     }
 
@@ -215,20 +218,21 @@ impl Chat {
         self.checkpoints.note(touched);
         self.card.appended(&entry);
         self.lost &= !matches!(entry.body, RecordBody::EpochBegun(_));
-        self.pending.at_once(Output::Append(entry.clone()));
         self.publish(&entry);
-        entry.offset
+        let offset = entry.offset;
+        self.pending.at_once(Output::Append(entry));
+        offset
     }
 
     /// Sends to one session, once all that the answer may reflect is durable.
     pub(crate) fn reply(&mut self, session: SessionId, request: u32, message: ServerMessage) {
-        self.send(vec![session], request, message, false);
+        self.send(Targets::One(session), request, message, false);
     }
 
     /// Sends to many, once all that the message may reflect is durable.
     pub(crate) fn send(
         &mut self,
-        to: Vec<SessionId>,
+        to: Targets,
         request: u32,
         message: ServerMessage,
         flush_note: bool,

@@ -1,7 +1,5 @@
 //! When the store gets what changed, and what that is.
 
-use std::collections::BTreeSet;
-
 use wire::ids::{Offset, TimeMs};
 
 use crate::chat::Chat;
@@ -10,10 +8,15 @@ use crate::limits::{CHECKPOINT_MS, CHECKPOINT_RETRY_MS};
 use crate::port::Output;
 use crate::state::{Change, Touched};
 
+/// Repeats that the list of touched entities may hold before they are dropped: 400 KB.
+const TOUCHED_SLACK: usize = 16 * 1024;
+
 /// Entities changed since the last checkpoint, and the checkpoint under way.
 #[derive(Debug, Default)]
 pub(crate) struct Checkpoints {
-    touched: BTreeSet<Touched>,
+    /// Repeats are dropped when the list has doubled, and at last by the checkpoint.
+    touched: Vec<Touched>,
+    distinct: usize,
     records: u64,
     /// When the first record since the last checkpoint came.
     waiting_since: Option<TimeMs>,
@@ -24,7 +27,7 @@ pub(crate) struct Checkpoints {
 #[derive(Debug)]
 struct UnderWay {
     applied: Offset,
-    touched: BTreeSet<Touched>,
+    touched: Vec<Touched>,
 }
 
 impl Checkpoints {
@@ -32,6 +35,15 @@ impl Checkpoints {
     pub(crate) fn note(&mut self, touched: Vec<Touched>) {
         self.touched.extend(touched);
         self.records += 1;
+        if self.touched.len() >= 2 * self.distinct + TOUCHED_SLACK {
+            self.drop_repeats();
+        }
+    }
+
+    fn drop_repeats(&mut self) {
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        self.distinct = self.touched.len();
     }
 
     fn due(&mut self, now: TimeMs, records_max: u64) -> bool {
@@ -43,7 +55,9 @@ impl Checkpoints {
         self.under_way.is_none() && now >= self.not_before && (late || self.records >= records_max)
     }
 
-    fn begin(&mut self, applied: Offset) -> &BTreeSet<Touched> {
+    fn begin(&mut self, applied: Offset) -> &[Touched] {
+        self.drop_repeats();
+        self.distinct = 0;
         let touched = std::mem::take(&mut self.touched);
         self.records = 0;
         self.waiting_since = None;

@@ -18,6 +18,17 @@ use crate::port::SessionId;
 use crate::session::Identity;
 use crate::state::{Lookup, Outcome, Room, SYSTEM_USER, Settled};
 
+/// Bytes of a usual command in postcard: a text of a few lines.
+const CONTENT_BYTES: usize = 320;
+
+/// What makes a command one of a kind.
+#[derive(Clone, Copy, Debug)]
+struct Numbered {
+    identity: Identity,
+    counter: Counter,
+    content: ContentHash,
+}
+
 /// A refusal for good.
 #[derive(Clone, Copy, Debug)]
 struct Refusal {
@@ -36,11 +47,11 @@ impl Chat {
         session: SessionId,
         request: u32,
         identity: Identity,
-        command: &ClientMessage,
+        command: ClientMessage,
     ) {
         let Some(counter) = command.counter() else { return };
         let Some(device) = self.state.device(identity.device) else { return };
-        let content = content_of(command);
+        let content = content_of(&command);
         let lookup = match device.lookup(counter) {
             Lookup::Gap { .. } if self.config.is(Mutant::AcceptGap) => Lookup::Next,
             Lookup::Known(_) | Lookup::Forgotten if self.config.is(Mutant::NoDedup) => Lookup::Next,
@@ -48,7 +59,8 @@ impl Chat {
         };
         let answer = match lookup {
             Lookup::Next => {
-                return self.new_command(session, request, identity, counter, command);
+                let numbered = Numbered { identity, counter, content };
+                return self.new_command(session, request, numbered, command);
             }
             Lookup::Known(settled) => {
                 if settled.content == content || self.config.is(Mutant::NoConflict) {
@@ -67,24 +79,25 @@ impl Chat {
         &mut self,
         session: SessionId,
         request: u32,
-        identity: Identity,
-        counter: Counter,
-        command: &ClientMessage,
+        numbered: Numbered,
+        command: ClientMessage,
     ) {
+        let Numbered { identity, counter, content } = numbered;
         if let Some(reason) = self.not_now(identity) {
             return self.reply(session, request, Self::passing(reason).into());
         }
-        let content = content_of(command);
         let body = self.decide(identity.user, command, content);
         let offset = self.record(Cause::command(identity, counter), body);
         let Some(device) = self.state.device(identity.device) else { return };
         let Some(settled) = device.window.back() else { return };
         debug_assert!(self.state.head() == offset);
         let answer = answer_to(settled);
-        let mut others = self.sessions.of_device(identity);
-        others.retain(|other| *other != session);
-        self.reply(session, request, answer.clone());
-        self.send(others, 0, answer, false);
+        let others: Vec<SessionId> =
+            self.sessions.of_device(identity).filter(|other| *other != session).collect();
+        if !others.is_empty() {
+            self.send(others.into(), 0, answer.clone(), false);
+        }
+        self.reply(session, request, answer);
     }
 
     /// Why no command can be taken at this moment, if so.
@@ -105,13 +118,13 @@ impl Chat {
         Error { retry_after_ms: Some(retry), ..Self::error(reason, "", sentence(reason)) }
     }
 
-    fn decide(&self, user: UserId, command: &ClientMessage, content: ContentHash) -> RecordBody {
+    fn decide(&self, user: UserId, command: ClientMessage, content: ContentHash) -> RecordBody {
         let decided = match command {
             ClientMessage::Send(body) => self.decide_send(user, body, content),
-            ClientMessage::OpenDirect(body) => self.decide_direct(user, body, content),
+            ClientMessage::OpenDirect(body) => self.decide_direct(user, &body, content),
             ClientMessage::CreateRoom(body) => self.decide_create(user, body, content),
-            ClientMessage::AddMember(body) => self.decide_add(user, body, content),
-            ClientMessage::RemoveMember(body) => self.decide_remove(user, body, content),
+            ClientMessage::AddMember(body) => self.decide_add(user, &body, content),
+            ClientMessage::RemoveMember(body) => self.decide_remove(user, &body, content),
             _ => Err(refuse(Reason::Internal, "", RoomId(0))),
         };
         decided.unwrap_or_else(|refusal| {
@@ -124,7 +137,7 @@ impl Chat {
     fn decide_send(
         &self,
         user: UserId,
-        body: &SendText,
+        body: SendText,
         content: ContentHash,
     ) -> Result<RecordBody, Refusal> {
         let room = body.room;
@@ -132,7 +145,7 @@ impl Chat {
             return Err(refuse(Reason::NoSuchRoom, "room", room));
         };
         check_text(&body.text, "text", TEXT_BYTES_MAX, room)?;
-        let (seq, text) = (known.facts.head.next(), body.text.clone());
+        let (seq, text) = (known.facts.head.next(), body.text);
         Ok(MessagePosted { room, seq, text, command: content }.into())
     }
 
@@ -164,7 +177,7 @@ impl Chat {
     fn decide_create(
         &self,
         user: UserId,
-        body: &CreateRoom,
+        body: CreateRoom,
         content: ContentHash,
     ) -> Result<RecordBody, Refusal> {
         check_text(&body.name, "name", NAME_BYTES_MAX, RoomId(0))?;
@@ -174,7 +187,7 @@ impl Chat {
         if body.members.len() > CREATE_MEMBERS_MAX {
             return Err(refuse(Reason::OverLimit, "members", RoomId(0)));
         }
-        let mut members = body.members.clone();
+        let mut members = body.members;
         members.push(user);
         members.sort_unstable();
         members.dedup();
@@ -185,7 +198,7 @@ impl Chat {
         Ok(RoomAdded {
             room: self.next_room(),
             room_kind: RoomKind::Group,
-            name: body.name.clone(),
+            name: body.name,
             history: body.history,
             members,
             command: content,
@@ -283,7 +296,8 @@ fn no_change(room: RoomId, content: ContentHash) -> RecordBody {
 /// First 16 bytes of BLAKE3 over kind and postcard body, encoded anew: two spellings of one
 /// command are one content.
 fn content_of(command: &ClientMessage) -> ContentHash {
-    let mut bytes = command.kind().0.to_le_bytes().to_vec();
+    let mut bytes = Vec::with_capacity(CONTENT_BYTES);
+    bytes.extend_from_slice(&command.kind().0.to_le_bytes());
     command.write_postcard(&mut bytes);
     let mut content = [0; 16];
     content.copy_from_slice(&blake3::hash(&bytes).as_bytes()[..16]);

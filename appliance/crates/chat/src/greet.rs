@@ -10,7 +10,7 @@ use wire::server::{CaughtUp, Greeting, Pong, Reason, RoomAt, SyncMode, Welcome};
 use crate::chat::Chat;
 use crate::config::Mutant;
 use crate::limits::{HELLO_MS, NOTES_PER_TICK, SESSIONS_PER_DEVICE_MAX};
-use crate::port::{Output, SessionId};
+use crate::port::{Output, SessionId, Targets};
 use crate::session::{Identity, Phase};
 use crate::state::Room;
 
@@ -41,7 +41,7 @@ impl Chat {
 
     /// For answers that reflect no record.
     fn say_at_once(&mut self, session: SessionId, request: u32, message: ServerMessage) {
-        let to = vec![session];
+        let to = Targets::One(session);
         self.pending.at_once(Output::Send { to, request, message, flush_note: false });
     }
 
@@ -72,7 +72,7 @@ impl Chat {
 
     /// A device that connects again and again closes its own oldest connection, nobody else's.
     fn make_room_for(&mut self, identity: Identity) {
-        let mut open = self.sessions.of_device(identity);
+        let mut open: Vec<SessionId> = self.sessions.of_device(identity).collect();
         open.sort_by_key(|id| self.sessions.get(*id).map(|session| session.since));
         let surplus = (open.len() + 1).saturating_sub(SESSIONS_PER_DEVICE_MAX);
         for session in open.into_iter().take(surplus) {
@@ -91,17 +91,13 @@ impl Chat {
         }
     }
 
-    /// Tells sessions that stayed live how far they have come.
-    pub(crate) fn tell_caught_up(
-        &mut self,
-        owed: impl IntoIterator<Item = SessionId>,
-        up_to: Offset,
-    ) {
-        let live = |id: &SessionId| {
-            let phase = self.sessions.get(*id).map(|session| &session.phase);
-            matches!(phase, Some(Phase::Live { since }) if *since <= up_to)
-        };
-        let to: Vec<SessionId> = owed.into_iter().filter(live).collect();
+    /// Tells sessions that got news and stayed live how far they have come.
+    pub(crate) fn tell_caught_up(&mut self, up_to: Offset) {
+        let owed = self.pending.take_owed();
+        if owed.is_empty() {
+            return;
+        }
+        let to = self.still_live(owed, up_to);
         let ahead = u64::from(self.config.is(Mutant::CursorAhead));
         let cursor = Offset(up_to.0 + ahead);
         if !to.is_empty() {
@@ -166,7 +162,7 @@ impl Chat {
                 head: seen.map_or(Seq(0), |known| known.facts.head),
                 offset: seen.map_or(self.state.head(), Room::changed),
             };
-            self.send(vec![id], 0, note.into(), at + 1 == rooms.len());
+            self.send(Targets::One(id), 0, note.into(), at + 1 == rooms.len());
         }
     }
 

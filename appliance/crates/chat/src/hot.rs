@@ -1,18 +1,19 @@
 //! Message bodies in memory: all that no checkpoint covers, and the newest others up to a budget.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use wire::ids::{Offset, RoomId, Seq};
 use wire::server::Message;
 
-/// Bytes a message takes beside its text: the struct, two tree entries, allocator slack.
+/// Bytes a message takes beside its text: the struct, its place in both lists, allocator slack.
 const OVERHEAD_BYTES: usize = 160;
 
 /// The window of bodies. Whoever is not found here is read through the store's index.
 #[derive(Debug, Default)]
 pub(crate) struct Hot {
-    rooms: BTreeMap<RoomId, BTreeMap<Seq, Message>>,
-    by_offset: BTreeMap<Offset, (RoomId, Seq)>,
+    rooms: BTreeMap<RoomId, Run>,
+    /// Ascending: records come in order.
+    by_offset: VecDeque<(Offset, RoomId, Seq)>,
     bytes: usize,
     unsaved_bytes: usize,
     saved: Offset,
@@ -31,17 +32,24 @@ impl Hot {
     pub(crate) fn insert(&mut self, message: Message) {
         let (room, seq, offset) = (message.room, message.seq, message.offset);
         let bytes = weight(&message);
-        if let Some(old) = self.rooms.entry(room).or_default().insert(seq, message) {
-            self.by_offset.remove(&old.offset);
+        if let Some(old) = self.rooms.entry(room).or_default().insert(message) {
+            self.forget_offset(old.offset);
             self.forget_bytes(&old);
         }
-        self.by_offset.insert(offset, (room, seq));
+        debug_assert!(self.by_offset.back().is_none_or(|(newest, ..)| *newest < offset));
+        self.by_offset.push_back((offset, room, seq));
         self.bytes += bytes;
         self.unsaved_bytes += bytes;
     }
 
+    fn forget_offset(&mut self, offset: Offset) {
+        if let Ok(at) = self.by_offset.binary_search_by_key(&offset, |(known, ..)| *known) {
+            self.by_offset.remove(at);
+        }
+    }
+
     pub(crate) fn get(&self, room: RoomId, seq: Seq) -> Option<&Message> {
-        self.rooms.get(&room)?.get(&seq)
+        self.rooms.get(&room)?.get(seq)
     }
 
     /// The unbroken run of messages that ends at `last`, down to `first` at most; ascending.
@@ -58,22 +66,23 @@ impl Hot {
     /// The end of the gap that begins at `first`: the message before the next one that is here,
     /// or `most`.
     pub(crate) fn cold_until(&self, room: RoomId, first: Seq, most: Seq) -> Seq {
-        let next = self.rooms.get(&room).and_then(|messages| messages.range(first..=most).next());
-        next.map_or(most, |(seq, _)| Seq(seq.0 - 1))
+        let next = self.rooms.get(&room).and_then(|run| run.0.get(run.place(first)));
+        let next = next.filter(|message| message.seq <= most);
+        next.map_or(most, |message| Seq(message.seq.0 - 1))
     }
 
     /// First message above `cursor`, when everything from there to `head` is here.
     pub(crate) fn start_after(&self, room: RoomId, head: Seq, cursor: Offset) -> Option<Seq> {
-        let messages = self.rooms.get(&room)?;
+        let run = self.rooms.get(&room)?;
         let mut expected = head;
-        for (seq, message) in messages.range(..=head).rev() {
-            if *seq != expected {
+        for message in run.0.range(..run.place(head.next())).rev() {
+            if message.seq != expected {
                 return None;
             }
             if message.offset <= cursor {
-                return Some(seq.next());
+                return Some(message.seq.next());
             }
-            expected = Seq(seq.0 - 1);
+            expected = Seq(message.seq.0 - 1);
         }
         (expected == Seq(0)).then_some(Seq(1))
     }
@@ -81,8 +90,10 @@ impl Hot {
     /// A checkpoint covers everything up to `saved`: its bodies may go when the budget says so.
     pub(crate) fn saved(&mut self, saved: Offset, bytes_max: usize) {
         if saved > self.saved {
-            for (room, seq) in self.by_offset.range(self.saved.next()..=saved).map(|(_, at)| at) {
-                if let Some(message) = self.rooms.get(room).and_then(|all| all.get(seq)) {
+            let first = self.by_offset.partition_point(|(offset, ..)| *offset <= self.saved);
+            let end = self.by_offset.partition_point(|(offset, ..)| *offset <= saved);
+            for (_, room, seq) in self.by_offset.range(first..end) {
+                if let Some(message) = self.rooms.get(room).and_then(|run| run.get(*seq)) {
                     self.unsaved_bytes -= weight(message);
                 }
             }
@@ -93,20 +104,19 @@ impl Hot {
 
     fn evict(&mut self, bytes_max: usize) {
         while self.bytes > bytes_max {
-            let Some((offset, (room, seq))) = self.by_offset.first_key_value() else { return };
-            if *offset > self.saved {
+            let Some((offset, room, seq)) = self.by_offset.front().copied() else { return };
+            if offset > self.saved {
                 return;
             }
-            let (offset, room, seq) = (*offset, *room, *seq);
-            self.by_offset.remove(&offset);
+            self.by_offset.pop_front();
             self.remove(room, seq);
         }
     }
 
     fn remove(&mut self, room: RoomId, seq: Seq) {
-        let Some(messages) = self.rooms.get_mut(&room) else { return };
-        let gone = messages.remove(&seq);
-        if messages.is_empty() {
+        let Some(run) = self.rooms.get_mut(&room) else { return };
+        let gone = run.remove(seq);
+        if run.0.is_empty() {
             self.rooms.remove(&room);
         }
         if let Some(message) = gone {
@@ -119,6 +129,49 @@ impl Hot {
         if old.offset > self.saved {
             self.unsaved_bytes -= weight(old);
         }
+    }
+}
+
+/// Messages of one room, ascending by seq; nearly always without holes.
+#[derive(Debug, Default)]
+struct Run(VecDeque<Message>);
+
+impl Run {
+    /// Where the first message at or above `seq` is: where it would be without holes, or else by
+    /// search.
+    fn place(&self, seq: Seq) -> usize {
+        let first = self.0.front().map_or(0, |message| message.seq.0);
+        let guess = usize::try_from(seq.0.saturating_sub(first)).unwrap_or(usize::MAX);
+        match self.0.get(guess) {
+            Some(message) if message.seq == seq => guess,
+            _ => self.0.partition_point(|message| message.seq < seq),
+        }
+    }
+
+    fn get(&self, seq: Seq) -> Option<&Message> {
+        self.0.get(self.place(seq)).filter(|message| message.seq == seq)
+    }
+
+    /// Returns the message that was in its place.
+    fn insert(&mut self, message: Message) -> Option<Message> {
+        let at = self.place(message.seq);
+        match self.0.get_mut(at) {
+            Some(there) if there.seq == message.seq => Some(std::mem::replace(there, message)),
+            _ => {
+                self.0.insert(at, message);
+                None
+            }
+        }
+    }
+
+    fn remove(&mut self, seq: Seq) -> Option<Message> {
+        let at = self.place(seq);
+        self.get(seq)?;
+        let gone = self.0.remove(at);
+        if self.0.len() * 4 < self.0.capacity() {
+            self.0.shrink_to(self.0.len() * 2);
+        }
+        gone
     }
 }
 
@@ -158,7 +211,7 @@ mod tests {
         hot.saved(Offset(0), 0);
         assert_eq!(hot.by_offset.len(), 10);
         hot.saved(Offset(4), 0);
-        assert_eq!(hot.by_offset.keys().next(), Some(&Offset(5)));
+        assert_eq!(hot.by_offset.front().unwrap().0, Offset(5));
         assert_eq!(hot.unsaved_bytes(), 6 * 200);
         assert_eq!(hot.bytes, 6 * 200);
     }
@@ -167,7 +220,8 @@ mod tests {
     fn the_oldest_go_first_and_the_budget_is_kept() {
         let mut hot = filled();
         hot.saved(Offset(10), 3 * 200);
-        assert_eq!(hot.by_offset.keys().copied().collect::<Vec<_>>(), [8, 9, 10].map(Offset));
+        let kept: Vec<Offset> = hot.by_offset.iter().map(|(offset, ..)| *offset).collect();
+        assert_eq!(kept, [8, 9, 10].map(Offset));
         assert_eq!(hot.unsaved_bytes(), 0);
     }
 

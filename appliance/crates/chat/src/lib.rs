@@ -8,6 +8,7 @@
 
 pub mod api;
 mod apply;
+mod audience;
 mod card;
 mod catchup;
 mod chat;
@@ -37,5 +38,5 @@ pub use config::Config;
 #[cfg(feature = "mutants")]
 pub use config::Mutant;
 pub use entry::Entry;
-pub use port::{Input, Output, SessionId, Ticket};
+pub use port::{Input, Output, SessionId, Targets, Ticket};
 pub use state::{Change, State};

@@ -32,6 +32,10 @@ pub const INTERVALS_MAX: usize = 64;
 /// vain, at 16 bytes of memory per mark.
 pub const MARK_SPACING: u64 = 256;
 
+/// Connections in all remembered audiences together: 4 MB. What does not fit is found anew for each
+/// message, as it would be without memory.
+pub const AUDIENCE_SESSIONS_MAX: usize = 512 * 1024;
+
 /// Members up to which a room shows read marks; above it they would outnumber the messages.
 pub const READ_MARKS_MEMBERS_MAX: usize = 64;
 
@@ -54,7 +58,7 @@ pub const READS_MAX: usize = 16;
 pub const CATCHUP_READ_MAX: u64 = 64;
 
 /// History pages of one session under way at once; more get `busy`.
-pub const SESSION_READS_MAX: usize = 4;
+pub const SESSION_READS_MAX: u8 = 4;
 
 /// Read cursors in one record: 20 bytes each at most, so that it fits a log record.
 pub const CURSORS_PER_RECORD_MAX: usize = 2_048;

@@ -9,7 +9,7 @@ use crate::chat::Chat;
 use crate::config::Mutant;
 use crate::entry::Entry;
 use crate::limits::READ_MARKS_MEMBERS_MAX;
-use crate::port::{Output, SessionId};
+use crate::port::{Output, SessionId, Targets};
 use crate::state::{self, SYSTEM_ROOM};
 
 /// The message that a record posted.
@@ -61,12 +61,8 @@ impl Chat {
 
     fn tell_user(&mut self, user: UserId) {
         let Some(news) = self.state.user(user).map(user_of) else { return };
-        let mut to = Vec::new();
-        for other in self.state.users.keys() {
-            self.sessions.add_live(*other, RoomId(0), &mut to);
-        }
-        to.sort_unstable();
-        self.tell(to, news.into());
+        let to = self.sessions.all_live();
+        self.tell(RoomId(0), to, news.into());
     }
 
     fn close_device(&mut self, device: DeviceId) {
@@ -85,18 +81,20 @@ impl Chat {
     }
 
     fn tell_room(&mut self, offset: Offset, body: &RoomAdded) {
-        let to = self.audience(body.room, None);
+        self.audiences.forget(body.room);
+        let to = self.audience(body.room);
         let Some(snapshot) = (body.members.first())
             .and_then(|user| self.snapshot(*user, body.room, None))
             .map(|snapshot| Room { offset, ..snapshot })
         else {
             return;
         };
-        self.tell(to, snapshot.into());
+        self.tell(body.room, to, snapshot.into());
     }
 
     fn tell_joined(&mut self, offset: Offset, body: &MemberAdded) {
-        let to = self.audience(body.room, Some(body.user));
+        self.audiences.forget(body.room);
+        let to = self.others(body.room, body.user);
         self.tell_member(offset, body.room, body.user, true, to.clone());
         self.tell_read(offset, body.room, body.user, to);
         let last = self.newest_visible(body.user, body.room);
@@ -108,15 +106,16 @@ impl Chat {
             return self.turn_dirty(joined, body.room);
         }
         if let Some(snapshot) = self.snapshot(body.user, body.room, body_here) {
-            self.tell(joined, snapshot.into());
+            self.tell(body.room, joined, snapshot.into());
         }
     }
 
     fn tell_left(&mut self, offset: Offset, body: &MemberRemoved) {
+        self.audiences.forget(body.room);
         let mut gone = Vec::new();
         self.sessions.add_live(body.user, body.room, &mut gone);
-        self.tell(gone, RoomGone { offset, room: body.room }.into());
-        let to = self.audience(body.room, None);
+        self.tell(body.room, gone, RoomGone { offset, room: body.room }.into());
+        let to = self.audience(body.room);
         self.tell_member(offset, body.room, body.user, false, to.clone());
         let Some(room) = self.state.room(body.room) else { return };
         if room.present == READ_MARKS_MEMBERS_MAX {
@@ -134,9 +133,9 @@ impl Chat {
         room: RoomId,
         user: UserId,
         joined: bool,
-        to: Vec<SessionId>,
+        to: Targets,
     ) {
-        self.tell(to, MemberChange { offset, room, user, joined }.into());
+        self.tell(room, to, MemberChange { offset, room, user, joined }.into());
     }
 
     fn tell_message(&mut self, entry: &Entry) {
@@ -145,52 +144,54 @@ impl Chat {
         if message.room == SYSTEM_ROOM {
             return;
         }
-        let mut to = self.audience(message.room, None);
-        if self.config.is(Mutant::ForgetReceiver) && to.len() > 1 {
-            to.pop();
+        let mut to = self.audience(message.room);
+        if self.config.is(Mutant::ForgetReceiver)
+            && let [kept @ .., _] = to.as_slice()
+            && !kept.is_empty()
+        {
+            to = kept.to_vec().into();
         }
-        self.tell(to, message.into());
+        self.tell(message.room, to, message.into());
     }
 
     fn tell_reads(&mut self, offset: Offset, body: &CursorsMoved) {
         for moved in &body.cursors {
             let shown = self.state.room(moved.room).is_some_and(shows_reads);
-            let mut to = Vec::new();
-            if shown {
-                to = self.audience(moved.room, None);
+            let to = if shown {
+                self.audience(moved.room)
             } else {
-                self.sessions.add_live(moved.user, moved.room, &mut to);
-            }
+                let mut own = Vec::new();
+                self.sessions.add_live(moved.user, moved.room, &mut own);
+                own.into()
+            };
             let (room, user, seq) = (moved.room, moved.user, moved.seq);
-            self.tell(to, ReadMark { offset, room, user, seq }.into());
+            self.tell(room, to, ReadMark { offset, room, user, seq }.into());
         }
     }
 
     /// One member's read cursor, in rooms that show them.
-    fn tell_read(&mut self, offset: Offset, room: RoomId, user: UserId, to: Vec<SessionId>) {
+    fn tell_read(&mut self, offset: Offset, room: RoomId, user: UserId, to: Targets) {
         let Some((known, member)) = self.state.member(room, user) else { return };
         if shows_reads(known) && member.read.0 > 0 {
             let seq = member.read;
-            self.tell(to, ReadMark { offset, room, user, seq }.into());
+            self.tell(room, to, ReadMark { offset, room, user, seq }.into());
         }
     }
 
-    fn tell(&mut self, to: Vec<SessionId>, message: ServerMessage) {
+    fn tell(&mut self, room: RoomId, to: impl Into<Targets>, message: ServerMessage) {
+        let to = to.into();
         if !to.is_empty() {
             let output = Output::Send { to, request: 0, message, flush_note: false };
-            self.pending.hold_news(self.state.head(), output);
+            self.pending.hold_news(self.state.head(), room, output);
         }
     }
 
-    /// Live sessions of all present members but one; notes the news for those that fell behind.
-    fn audience(&mut self, room: RoomId, except: Option<UserId>) -> Vec<SessionId> {
-        let Some(known) = self.state.room(room) else { return Vec::new() };
-        let mut to = Vec::new();
-        for member in known.present_members().filter(|member| Some(member.user) != except) {
-            self.sessions.add_live(member.user, room, &mut to);
-        }
-        to.sort_unstable();
-        to
+    /// Live sessions of all present members but one.
+    fn others(&mut self, room: RoomId, except: UserId) -> Targets {
+        let all = self.audience(room);
+        let own: Vec<SessionId> = self.sessions.of_user(except).collect();
+        let others = all.as_slice().iter().copied().filter(|id| !own.contains(id));
+        others.collect::<Vec<SessionId>>().into()
     }
 
     /// The newest message of a room that a user may see.

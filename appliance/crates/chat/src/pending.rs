@@ -1,11 +1,12 @@
 //! Outputs held until the records they reflect are durable: one queue, in order.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use wire::ServerMessage;
-use wire::ids::Offset;
+use wire::ids::{Offset, RoomId};
 
-use crate::port::{Output, SessionId};
+use crate::audience::same_list;
+use crate::port::{Output, Targets};
 
 /// Bytes a held output takes beside its texts.
 const OVERHEAD_BYTES: usize = 128;
@@ -17,15 +18,16 @@ pub(crate) struct Pending {
     ready: VecDeque<Output>,
     durable: Offset,
     bytes: usize,
-    /// Live sessions that got news since their last `caught_up`.
-    owed: BTreeSet<SessionId>,
+    /// Lists of live sessions that got news since their last `caught_up`, by the room of the news.
+    owed: BTreeMap<RoomId, Vec<Targets>>,
 }
 
 #[derive(Debug)]
 struct Held {
     needs: Offset,
     bytes: usize,
-    news: bool,
+    /// The room that a `caught_up` is owed for.
+    news: Option<RoomId>,
     output: Output,
 }
 
@@ -50,17 +52,17 @@ impl Pending {
 
     /// Holds an output until `needs` is durable.
     pub(crate) fn hold(&mut self, needs: Offset, output: Output) {
-        self.push(needs, false, output);
+        self.push(needs, None, output);
     }
 
-    /// Holds news for live sessions; when it goes, they are owed a `caught_up`.
-    pub(crate) fn hold_news(&mut self, needs: Offset, output: Output) {
-        self.push(needs, true, output);
+    /// Holds news of a room for live sessions; when it goes, they are owed a `caught_up`.
+    pub(crate) fn hold_news(&mut self, needs: Offset, room: RoomId, output: Output) {
+        self.push(needs, Some(room), output);
     }
 
-    fn push(&mut self, needs: Offset, news: bool, output: Output) {
+    fn push(&mut self, needs: Offset, news: Option<RoomId>, output: Output) {
         debug_assert!(self.held.back().is_none_or(|last| last.needs <= needs));
-        let bytes = weight(&output);
+        let bytes = weight(&output, self.held.back().map(|last| &last.output));
         let held = Held { needs, bytes, news, output };
         if needs <= self.durable && self.held.is_empty() {
             self.go(held);
@@ -71,21 +73,27 @@ impl Pending {
     }
 
     fn go(&mut self, held: Held) {
-        if held.news
+        if let Some(room) = held.news
             && let Output::Send { to, .. } = &held.output
         {
-            self.owed.extend(to);
+            let lists = self.owed.entry(room).or_default();
+            if lists.last().is_none_or(|last| !same_list(last, to)) {
+                lists.push(to.clone());
+            }
         }
         self.ready.push_back(held.output);
     }
 
-    /// Everything up to `durable` is on the card. Returns the sessions that got news since the
-    /// last time.
-    pub(crate) fn release(&mut self, durable: Offset) -> BTreeSet<SessionId> {
+    /// Everything up to `durable` is on the card.
+    pub(crate) fn release(&mut self, durable: Offset) {
         self.durable = self.durable.max(durable);
         while self.held.front().is_some_and(|held| held.needs <= self.durable) {
             self.pop();
         }
+    }
+
+    /// The sessions that got news since the last time, by the room of the news.
+    pub(crate) fn take_owed(&mut self) -> BTreeMap<RoomId, Vec<Targets>> {
         std::mem::take(&mut self.owed)
     }
 
@@ -110,9 +118,15 @@ impl Pending {
     }
 }
 
-fn weight(output: &Output) -> usize {
+/// A list that the output before has too is counted there.
+fn weight(output: &Output, before: Option<&Output>) -> usize {
     let content = match output {
-        Output::Send { to, message, .. } => to.len() * 8 + message_bytes(message),
+        Output::Send { to, message, .. } => {
+            let counted =
+                matches!(before, Some(Output::Send { to: other, .. }) if same_list(other, to));
+            let list = if counted { 0 } else { size_of_val(to.as_slice()) };
+            list + message_bytes(message)
+        }
         Output::Checkpoint { changes, .. } => changes.len() * 64,
         Output::Append(_) | Output::Close { .. } | Output::ApiDone { .. } | Output::Read { .. } => {
             0

@@ -2,15 +2,12 @@
 
 use wire::ids::{Offset, RoomId, Seq};
 use wire::server::{Closing, Message};
+pub use wire::session::{SessionId, Targets};
 use wire::{ClientMessage, ServerMessage};
 
 use crate::api::{ApiCall, ApiError, ApiReply};
 use crate::entry::Entry;
 use crate::state::Change;
-
-/// A connection, named by the shell; never reused while the process lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(pub u64);
 
 /// Names a question until its answer. Chosen by the shell for `Api`, by the core for `Read`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,8 +94,8 @@ pub enum Output {
     Append(Entry),
     /// Send one message to many sessions.
     Send {
-        /// To whom; ascending, no session twice.
-        to: Vec<SessionId>,
+        /// To whom.
+        to: Targets,
         /// The request it answers; 0 for none. Only frames with request 0 may be dropped, and
         /// only after `Overflowed` was raised.
         request: u32,

@@ -174,10 +174,11 @@ impl Chat {
             device: device.device,
             label: device.label.clone(),
             added: device.added,
-            connected: !self
+            connected: self
                 .sessions
                 .of_device(Identity { user, device: device.device })
-                .is_empty(),
+                .next()
+                .is_some(),
         };
         Ok(ApiReply::Devices(self.state.devices_of(user).map(facts).collect()))
     }

@@ -5,9 +5,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-use crate::event::{Protocol, SessionId};
-use crate::inbox::{Command, Outlet, Targets};
-use crate::shared::SharedFrame;
+use crate::event::Protocol;
+use crate::inbox::{Command, Outlet};
+use crate::outbox::Outbox;
 use crate::stats::{Published, RingStats};
 use crate::tls::TlsState;
 
@@ -70,7 +70,7 @@ impl RingHandle {
         if port.held.fetch_add(1, SeqCst) < port.held_max {
             match port.outlet.try_send(Command::Adopt(Box::new(handover))) {
                 Ok(()) => return Ok(()),
-                Err(Command::Adopt(refused)) => {
+                Err(Some(Command::Adopt(refused))) => {
                     port.held.fetch_sub(1, SeqCst);
                     return Err(*refused);
                 }
@@ -87,38 +87,14 @@ impl RingHandle {
         let door = Door { listener: listener.into(), handle: self.clone() };
         if let Some(port) = self.ports.first() {
             // A ring that has ended takes nobody any more.
-            let _ = port.outlet.send(Command::Listen(Box::new(door)));
+            let _ = port.outlet.send(vec![Command::Listen(Box::new(door))]);
         }
     }
 
-    /// Queues a frame for sessions; those that are gone are skipped. Waits while a ring's queue
-    /// is full. With `flush_note` each session reports [`crate::RingEvent::Flushed`], the frame is
-    /// never dropped, and fan-out (news with request 0) behind it is taken again after an overflow.
-    pub fn send(&self, to: &[SessionId], frame: &SharedFrame, flush_note: bool) {
-        if let [session] = to {
-            self.send_to_ring(session.ring(), Targets::One(*session), frame, flush_note);
-            return;
-        }
-        for ring in 0..self.ports.len() {
-            let here: Box<[_]> = to.iter().copied().filter(|to| to.ring() == ring).collect();
-            if !here.is_empty() {
-                self.send_to_ring(ring, Targets::Many(here), frame, flush_note);
-            }
-        }
-    }
-
-    fn send_to_ring(&self, ring: usize, to: Targets, frame: &SharedFrame, flush_note: bool) {
-        if let Some(port) = self.ports.get(ring) {
-            // A ring that has ended has said `Closed` for all its sessions.
-            let _ = port.outlet.send(Command::Send { to, frame: frame.clone(), flush_note });
-        }
-    }
-
-    /// Sends a last frame, usually `closing`, then closes the session once it is out.
-    pub fn close(&self, session: SessionId, frame: SharedFrame) {
-        if let Some(port) = self.ports.get(session.ring()) {
-            let _ = port.outlet.send(Command::Close { session, frame });
-        }
+    /// Gathers what one thread sends; each thread that sends has its own.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(self.clone())
     }
 
     /// Counters of all rings together.

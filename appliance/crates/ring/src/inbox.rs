@@ -1,7 +1,8 @@
-//! The bounded queue into one ring and its doorbell, an eventfd that the ring reads.
+//! The bounded queue of batches into one ring and its doorbell, an eventfd that the ring reads.
 //!
-//! The doorbell is rung only while the ring sleeps or is about to: `awake` spares a system call
-//! per command under load. A sender waits when the queue is full; the ring never waits for it.
+//! A batch is what one thread wants in one turn, so the ring finds all of it at once. The doorbell
+//! is rung only while the ring sleeps or is about to: `awake` spares a system call per batch under
+//! load. A sender waits when the queue is full; the ring never waits for it.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::time::Instant;
 
 use rustix::event::{EventfdFlags, eventfd};
+use wire::{SessionId, Targets};
 
-use crate::event::SessionId;
 use crate::handle::{Door, Handover};
-use crate::limits::COMMANDS_MAX;
+use crate::limits::BATCHES_MAX;
 use crate::shared::SharedFrame;
 
 /// What the other threads want of a ring.
@@ -25,33 +26,19 @@ pub(crate) enum Command {
     Stop { frame: SharedFrame, until: Instant },
 }
 
-/// Receivers of a frame on one ring; most frames have one.
-pub(crate) enum Targets {
-    One(SessionId),
-    Many(Box<[SessionId]>),
-}
-
-impl Targets {
-    pub(crate) fn as_slice(&self) -> &[SessionId] {
-        match self {
-            Self::One(session) => std::slice::from_ref(session),
-            Self::Many(sessions) => sessions,
-        }
-    }
-}
-
 /// The sending half: shared by every handle.
 #[derive(Clone)]
 pub(crate) struct Outlet {
-    commands: SyncSender<Command>,
+    batches: SyncSender<Vec<Command>>,
     bell: Arc<Bell>,
 }
 
 /// The ring's half.
 pub(crate) struct Inbox {
-    commands: Receiver<Command>,
+    batches: Receiver<Vec<Command>>,
     bell: Arc<Bell>,
-    peeked: Option<Command>,
+    /// The rest of the batch that was taken last.
+    front: std::vec::IntoIter<Command>,
 }
 
 struct Bell {
@@ -63,30 +50,30 @@ struct Bell {
 pub(crate) fn inbox() -> std::io::Result<(Outlet, Inbox)> {
     let eventfd = eventfd(0, EventfdFlags::CLOEXEC)?;
     let bell = Arc::new(Bell { eventfd, awake: AtomicBool::new(true) });
-    let (sender, receiver) = sync_channel(COMMANDS_MAX);
-    let outlet = Outlet { commands: sender, bell: Arc::clone(&bell) };
-    Ok((outlet, Inbox { commands: receiver, bell, peeked: None }))
+    let (sender, receiver) = sync_channel(BATCHES_MAX);
+    let outlet = Outlet { batches: sender, bell: Arc::clone(&bell) };
+    Ok((outlet, Inbox { batches: receiver, bell, front: Vec::new().into_iter() }))
 }
 
 impl Outlet {
-    /// Queues a command, waiting for room; gives it back when the ring has ended.
-    pub(crate) fn send(&self, command: Command) -> Result<(), Command> {
-        match self.commands.try_send(command) {
+    /// Queues a batch, waiting for room; gives it back when the ring has ended.
+    pub(crate) fn send(&self, batch: Vec<Command>) -> Result<(), Vec<Command>> {
+        match self.batches.try_send(batch) {
             Ok(()) => {}
-            Err(TrySendError::Full(command)) => {
+            Err(TrySendError::Full(batch)) => {
                 self.bell.ring();
-                self.commands.send(command).map_err(|error| error.0)?;
+                self.batches.send(batch).map_err(|error| error.0)?;
             }
-            Err(TrySendError::Disconnected(command)) => return Err(command),
+            Err(TrySendError::Disconnected(batch)) => return Err(batch),
         }
         self.bell.ring();
         Ok(())
     }
 
-    /// Queues a command if there is room at once; else gives it back.
-    pub(crate) fn try_send(&self, command: Command) -> Result<(), Command> {
-        self.commands.try_send(command).map_err(|error| match error {
-            TrySendError::Full(command) | TrySendError::Disconnected(command) => command,
+    /// Queues one command if there is room at once; else gives it back.
+    pub(crate) fn try_send(&self, command: Command) -> Result<(), Option<Command>> {
+        self.batches.try_send(vec![command]).map_err(|error| match error {
+            TrySendError::Full(mut batch) | TrySendError::Disconnected(mut batch) => batch.pop(),
         })?;
         self.bell.ring();
         Ok(())
@@ -105,20 +92,24 @@ impl Bell {
 impl Inbox {
     /// The next command, if there is one.
     pub(crate) fn take(&mut self) -> Option<Command> {
-        self.peeked.take().or_else(|| self.commands.try_recv().ok())
+        if let Some(command) = self.front.next() {
+            return Some(command);
+        }
+        self.front = self.batches.try_recv().ok()?.into_iter();
+        self.front.next()
     }
 
     /// Says that the ring will sleep: true when it may, false when a command is there already.
     /// What is queued after a true rings the doorbell.
     pub(crate) fn may_sleep(&mut self) -> bool {
-        if self.peeked.is_some() {
+        if self.front.len() > 0 {
             return false;
         }
         self.bell.awake.store(false, SeqCst);
-        match self.commands.try_recv() {
-            Ok(command) => {
+        match self.batches.try_recv() {
+            Ok(batch) => {
                 self.bell.awake.store(true, SeqCst);
-                self.peeked = Some(command);
+                self.front = batch.into_iter();
                 false
             }
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => true,
@@ -161,25 +152,27 @@ mod tests {
     #[test]
     fn the_bell_rings_once_per_sleep_and_never_while_awake() {
         let (outlet, mut inbox) = inbox().unwrap();
-        assert!(outlet.send(command()).is_ok());
+        assert!(outlet.send(vec![command()]).is_ok());
         assert_eq!(rings(&inbox), 0);
         assert!(!inbox.may_sleep(), "a command is waiting");
         assert!(inbox.take().is_some() && inbox.take().is_none());
         assert!(inbox.may_sleep());
-        assert!(outlet.send(command()).is_ok() && outlet.send(command()).is_ok());
+        assert!(outlet.send(vec![command(), command()]).is_ok());
+        assert!(outlet.send(vec![command()]).is_ok());
         assert_eq!(rings(&inbox), 1);
-        assert!(inbox.take().is_some() && inbox.take().is_some());
+        assert!(inbox.take().is_some() && !inbox.may_sleep(), "half a batch is left");
+        assert!(inbox.take().is_some() && inbox.take().is_some() && inbox.take().is_none());
     }
 
     #[test]
     fn a_full_queue_makes_adopt_fail_and_send_wait() {
         let (outlet, mut inbox) = inbox().unwrap();
-        for _ in 0..COMMANDS_MAX {
+        for _ in 0..BATCHES_MAX {
             assert!(outlet.try_send(command()).is_ok());
         }
         assert!(outlet.try_send(command()).is_err());
-        let sender = std::thread::spawn(move || outlet.send(command()).is_ok());
-        for _ in 0..=COMMANDS_MAX {
+        let sender = std::thread::spawn(move || outlet.send(vec![command()]).is_ok());
+        for _ in 0..=BATCHES_MAX {
             while inbox.take().is_none() {
                 std::thread::yield_now();
             }

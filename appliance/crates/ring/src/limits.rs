@@ -27,8 +27,13 @@ pub const RECEIVE_BUFFER_BYTES: u32 = 2048;
 /// Receive buffers of one ring (a power of two): 1 MiB bounds all input that is not decoded yet.
 pub const RECEIVE_BUFFERS_DEFAULT: u16 = 512;
 
-/// Commands waiting for one ring; the sender then waits for the ring, which never waits for it.
-pub const COMMANDS_MAX: usize = 4096;
+/// Batches of commands waiting for one ring; the sender then waits for the ring, which never waits
+/// for it. With [`BATCH_COMMANDS_MAX`] commands of 80 bytes each they take 5 MB.
+pub const BATCHES_MAX: usize = 1024;
+
+/// Commands gathered for one ring before they are handed over: all that one synced batch of a busy
+/// box makes for a few dozen messages.
+pub const BATCH_COMMANDS_MAX: usize = 64;
 
 /// Commands taken in one tick, so that sockets get their turn under a flood of sends.
 pub const COMMANDS_PER_TICK: usize = 1024;

@@ -14,7 +14,7 @@ use crate::driver::{self, Driver, Shared};
 use crate::error::StartError;
 use crate::event::RingEvent;
 use crate::handle::{Port, RingHandle};
-use crate::inbox::{Command, inbox};
+use crate::inbox::inbox;
 use crate::limits::{RINGS_MAX, SHUTDOWN_WITHIN};
 use crate::shared::SharedFrame;
 use crate::stats::Published;
@@ -59,10 +59,7 @@ impl Rings {
     fn stop(&mut self, closing: Closing) {
         let frame = SharedFrame::new(closing, 0);
         let until = Instant::now() + SHUTDOWN_WITHIN;
-        for port in self.handle.ports() {
-            // A ring that has ended already took its connections with it.
-            let _ = port.outlet.send(Command::Stop { frame: frame.clone(), until });
-        }
+        self.handle.outbox().stop(&frame, until);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a ring thread had panicked");

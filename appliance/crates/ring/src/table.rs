@@ -2,7 +2,7 @@
 //!
 //! A slot is freed only after its last operation ended; a stale key finds nothing.
 
-use crate::event::GENERATION_MASK;
+use wire::session::GENERATION_MASK;
 
 /// One use of one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

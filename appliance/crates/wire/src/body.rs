@@ -16,8 +16,7 @@ pub enum BodyError {
 }
 
 pub(crate) fn write_postcard<T: Serialize>(body: &T, out: &mut Vec<u8>) {
-    let bytes = postcard::to_stdvec(body).expect("wire types have no maps and known lengths");
-    out.extend_from_slice(&bytes);
+    postcard::to_io(body, out).expect("wire types have no maps and known lengths");
 }
 
 pub(crate) fn write_json<T: Serialize>(body: &T, out: &mut Vec<u8>) {

@@ -15,6 +15,7 @@ mod kind;
 pub mod limits;
 pub mod record;
 pub mod server;
+pub mod session;
 
 pub use binary::{Frame, FrameError};
 pub use body::BodyError;
@@ -22,3 +23,4 @@ pub use client::ClientMessage;
 pub use kind::Kind;
 pub use record::RecordBody;
 pub use server::ServerMessage;
+pub use session::{SessionId, Targets};

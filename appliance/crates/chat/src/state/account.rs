@@ -136,9 +136,13 @@ impl Device {
             return;
         }
         self.last_counter = settled.counter;
-        self.window.push_back(settled);
-        while self.window.len() as u64 > COMMAND_WINDOW {
+        while self.window.len() as u64 >= COMMAND_WINDOW {
             self.window.pop_front();
         }
+        if self.window.len() == self.window.capacity() {
+            // Most devices send little: the first result takes no room for more.
+            self.window.reserve_exact(self.window.len().max(1));
+        }
+        self.window.push_back(settled);
     }
 }

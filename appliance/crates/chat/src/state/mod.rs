@@ -170,6 +170,11 @@ impl State {
         ids.filter_map(|id| self.rooms.get(id))
     }
 
+    /// Ids of every room that a user is or was in, ascending.
+    pub(crate) fn room_ids_of(&self, user: UserId) -> impl Iterator<Item = RoomId> {
+        self.rooms_of.get(&user).into_iter().flatten().copied()
+    }
+
     pub(crate) fn count_rooms_of(&self, user: UserId) -> usize {
         self.rooms_of.get(&user).map_or(0, BTreeSet::len)
     }

@@ -128,8 +128,9 @@ impl Bench {
                 None
             }
             Output::Send { to, request, message, flush_note } => {
+                let to = to.as_slice();
                 assert!(to.windows(2).all(|pair| pair[0] < pair[1]));
-                for session in &to {
+                for session in to {
                     self.inbox.entry(*session).or_default().push((request, message.clone()));
                 }
                 (flush_note && self.flush).then(|| Input::Flushed { session: to[0] })

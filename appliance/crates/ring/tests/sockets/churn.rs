@@ -76,11 +76,11 @@ fn core(events: &Receiver<RingEvent>, handle: &RingHandle, closed: &AtomicU32) {
         match events.recv_timeout(WITHIN).expect("events until all are closed") {
             RingEvent::Connected { session, .. } => {
                 assert!(open.insert(session), "connected twice");
-                handle.send(&[session], &welcome(), false);
+                send(handle, &[session], &welcome(), false);
             }
             RingEvent::Frame { session, request, .. } => {
                 assert!(open.contains(&session), "a frame of nobody");
-                handle.send(&[session], &pong(request), request % 16 == 0);
+                send(handle, &[session], &pong(request), request % 16 == 0);
             }
             RingEvent::Closed { session, .. } => {
                 assert!(open.remove(&session), "closed without being open");

@@ -20,7 +20,7 @@ fn a_closed_session_reads_its_last_frame_though_it_was_talking() {
     let (mut client, session) = rig.adopt(TEXT);
     write(&mut client, &[text(&ping(), 1), text(&ping(), 2)[..9].to_vec()].concat());
     rig.frame();
-    rig.handle.close(session, SharedFrame::new(closing(Reason::BadToken), 0));
+    close(&rig.handle, session, SharedFrame::new(closing(Reason::BadToken), 0));
     assert_eq!(rig.closed(), (session, CloseReason::Asked));
     let ServerMessage::Closing(read) = read_text(&mut client).1 else { panic!("not closing") };
     assert_eq!(read.reason, Reason::BadToken);
@@ -44,7 +44,7 @@ fn a_reused_slot_gets_nothing_that_was_meant_for_its_last_session() {
     assert_eq!(new.0 & 0xffff_ffff, old.0 & 0xffff_ffff, "the same slot");
     assert_ne!(new, old);
     rig.send(old, &pong(1));
-    rig.handle.close(old, pong(2));
+    close(&rig.handle, old, pong(2));
     rig.send(new, &pong(3));
     assert_eq!(read_native(&mut client).0, 3);
 }

@@ -32,7 +32,7 @@ fn a_thousand_connections_talk_and_all_get_one_announcement() {
         assert!(clients.contains_key(&session));
     }
     let everybody: Vec<_> = clients.keys().copied().collect();
-    rig.handle.send(&everybody, &fan_out(1, 200), true);
+    send(&rig.handle, &everybody, &fan_out(1, 200), true);
     for (client, protocol) in clients.values_mut() {
         if *protocol == TEXT {
             read_text(client);

@@ -13,7 +13,7 @@ use wire::binary::{self, Header};
 use wire::client::{Ping, SendText};
 use wire::ids::{Counter, Offset, RoomId, Seq, TimeMs};
 use wire::server::{Ack, Pong};
-use wire::{ClientMessage, ServerMessage, json};
+use wire::{ClientMessage, ServerMessage, Targets, json};
 
 pub(crate) const WITHIN: Duration = Duration::from_secs(20);
 pub(crate) const TEXT: Protocol = Protocol::WebSocket { binary: false };
@@ -94,7 +94,7 @@ impl Rig {
     }
 
     pub(crate) fn send(&self, to: SessionId, frame: &SharedFrame) {
-        self.handle.send(&[to], frame, false);
+        send(&self.handle, &[to], frame, false);
     }
 
     /// Makes the session one that signed in, and takes the frame off the client's socket.
@@ -107,6 +107,22 @@ impl Rig {
             }
         }
     }
+}
+
+/// One frame in a batch of its own.
+pub(crate) fn send(handle: &RingHandle, to: &[SessionId], frame: &SharedFrame, flush_note: bool) {
+    let mut outbox = handle.outbox();
+    let mut to = to.to_vec();
+    to.sort_unstable();
+    outbox.send(&Targets::from(to), frame, flush_note);
+    outbox.flush();
+}
+
+/// A last frame in a batch of its own.
+pub(crate) fn close(handle: &RingHandle, session: SessionId, frame: SharedFrame) {
+    let mut outbox = handle.outbox();
+    outbox.close(session, frame);
+    outbox.flush();
 }
 
 /// Small rings: one, unless a test says otherwise. Tests talk faster than people.

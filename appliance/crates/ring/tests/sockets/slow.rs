@@ -34,7 +34,7 @@ fn a_slow_reader_overflows_once_and_recovers_after_a_flush_note() {
         rig.send(session, &frame);
     }
     let note = RoomAt { room: RoomId(1), head: Seq(9), offset: Offset(9) };
-    rig.handle.send(&[session], &SharedFrame::new(note.clone(), 0), true);
+    send(&rig.handle, &[session], &SharedFrame::new(note.clone(), 0), true);
     rig.send(session, &pong(3));
     let mut messages = 0;
     loop {

@@ -73,16 +73,16 @@ fn a_tls_session_goes_on_after_the_handover() {
     for read_early in [0, 1, 5, 6, record - 1, record] {
         let (mut client, session) = adopt(&rig, &native(&ping(), 1), read_early);
         assert_eq!(rig.frame(), (session, 1, ping()));
-        rig.handle.send(&[session], &welcome(), false);
+        send(&rig.handle, &[session], &welcome(), false);
         assert!(matches!(read_native(&mut client).1, ServerMessage::Welcome(_)));
         let long = send_text(&"x".repeat(16_000));
         write(&mut client, &native(&long, 2));
         assert_eq!(rig.frame(), (session, 2, long));
-        rig.handle.send(&[session], &fan_out(1, 100_000), true);
+        send(&rig.handle, &[session], &fan_out(1, 100_000), true);
         let ServerMessage::Message(read) = read_native(&mut client).1 else { panic!("no message") };
         assert_eq!(read.text.len(), 100_000);
         assert_eq!(rig.event(), RingEvent::Flushed { session });
-        rig.handle.close(session, pong(9));
+        close(&rig.handle, session, pong(9));
         assert_eq!(rig.closed(), (session, CloseReason::Asked));
         assert_eq!(read_native(&mut client).0, 9);
         assert_ends(&mut client);
