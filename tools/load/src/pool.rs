@@ -102,10 +102,6 @@ impl<'a> Pool<'a> {
         (slot < self.links.len()).then_some(slot)
     }
 
-    pub(crate) fn is_open(&self, slot: usize) -> bool {
-        self.links[slot].is_some()
-    }
-
     /// Begins to connect a slot.
     pub(crate) fn connect(&mut self, slot: usize) {
         let index = self.index(slot);
