@@ -236,6 +236,9 @@ impl Report {
                 let _ = writeln!(text, "  {name:<34}{value:>12.3}");
             }
         }
+        if self.reconnects > 0 {
+            let _ = writeln!(text, "  {:<34}{:>12}", "connections made again", self.reconnects);
+        }
         let load = self.load_cpu_us;
         let _ = writeln!(text, "PSS {} bytes; the generator used {load} us", server.pss_bytes);
     }

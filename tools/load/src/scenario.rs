@@ -5,6 +5,7 @@ mod busyday;
 mod classic;
 mod durable;
 mod fanout;
+mod herd;
 mod idle;
 mod lone;
 mod pace;

@@ -15,7 +15,9 @@ pub(super) enum After {
     Everybody,
 }
 
-/// Posts `total` messages: each of the slots `lanes` keeps `outstanding` under way. `post` posts one of a slot that is due at a time.
+/// Posts `total` messages: each of `lanes` (slots) keeps `outstanding` under way. `post` posts one
+/// of a slot, due at a time.
+/// of a slot, due at a time.
 pub(super) fn closed_loop(
     run: &mut Run<'_>,
     total: u64,

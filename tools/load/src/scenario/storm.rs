@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use super::Drive;
+use super::herd::Herd;
 use super::pace::{After, closed_loop};
 use crate::dialect::Dialect;
 use crate::gate::Step;
@@ -91,8 +92,7 @@ impl Drive for Storm {
         run.idle(GONE)?;
         run.forget_ready();
         run.pass(Step::Ready)?;
-        let slots = run.pool.slots();
-        run.connect_all(slots, false)?;
+        Herd::come(run)?;
         run.settle()?;
         run.pass(Step::Measured)?;
         run.pass(Step::Checked)
