@@ -17,7 +17,6 @@ pub(super) enum After {
 
 /// Posts `total` messages: each of `lanes` (slots) keeps `outstanding` under way. `post` posts one
 /// of a slot, due at a time.
-/// of a slot, due at a time.
 pub(super) fn closed_loop(
     run: &mut Run<'_>,
     total: u64,
