@@ -156,6 +156,25 @@ impl<'a> Run<'a> {
         self.pool.connect(slot);
     }
 
+    /// Connects the first slot and waits until it is ready.
+    pub(crate) fn connect_alone(&mut self) -> Result<()> {
+        self.connect(0);
+        loop {
+            self.turn(TURN)?;
+            if self.count(|news| *news == News::Ready(0)) > 0 {
+                return Ok(());
+            }
+            if self.is_over() {
+                bail!("the first session did not become ready; {}", self.pool.reasons.join("; "));
+            }
+        }
+    }
+
+    /// Forgets all counts: what came so far was preparation.
+    pub(crate) fn begin_anew(&mut self) {
+        self.tally = Tally::default();
+    }
+
     /// Connects all slots, at most `window` at once, and waits until all are ready. With `scout`
     /// the first one goes ahead, so that the others can begin where it is.
     pub(crate) fn connect_all(&mut self, window: usize, scout: bool) -> Result<()> {

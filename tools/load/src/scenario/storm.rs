@@ -10,8 +10,7 @@ use super::pace::{After, closed_loop};
 use crate::dialect::Dialect;
 use crate::gate::Step;
 use crate::layout::Layout;
-use crate::limits::TURN;
-use crate::run::{News, Run};
+use crate::run::Run;
 
 /// Seconds for the server to see that everybody has gone before the storm begins.
 const GONE: std::time::Duration = std::time::Duration::from_secs(1);
@@ -138,14 +137,8 @@ impl Drive for Login {
 
 /// Lets the first session go ahead and end, so that every measured one knows where to begin.
 fn scout(run: &mut Run<'_>) -> Result<()> {
-    run.connect(0);
-    while !run.is_over() {
-        run.turn(TURN)?;
-        if run.count(|news| matches!(news, News::Ready(0))) > 0 {
-            break;
-        }
-    }
+    run.connect_alone()?;
     run.pool.close(0);
-    run.forget_ready();
+    run.begin_anew();
     Ok(())
 }
