@@ -112,6 +112,11 @@ impl Ledger {
         })
     }
 
+    /// Whether the server took all of this sender's messages, so that no ack is on its way.
+    pub(crate) fn is_at_rest(&self, sender: usize) -> bool {
+        self.senders[sender].flights.iter().all(|flight| flight.acked)
+    }
+
     /// Deliveries and acks that are still awaited.
     pub(crate) fn missing(&self) -> (u64, u64) {
         let flights = || self.senders.iter().flat_map(|sender| &sender.flights);
@@ -173,9 +178,10 @@ mod tests {
         assert_eq!(ledger.post(0, 100, 2, true), 0);
         let delivered = |latency_ns| Progress::Delivered { latency_ns };
         assert_eq!(ledger.delivered(1, 0, stamp(0, 0), 150), (delivered(50), false));
-        assert_eq!(ledger.missing(), (1, 1));
+        assert_eq!((ledger.missing(), ledger.is_at_rest(0)), ((1, 1), false));
         let acked = Progress::Acked { latency_ns: 60 };
         assert_eq!(ledger.acked(0, Some(stamp(0, 0)), 160), (acked, false));
+        assert!(ledger.is_at_rest(0));
         assert_eq!(ledger.delivered(2, 0, stamp(0, 0), 170), (delivered(70), true));
         assert_eq!(ledger.missing(), (0, 0));
         assert_eq!(ledger.post(0, 200, 0, true), 1);

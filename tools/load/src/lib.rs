@@ -33,6 +33,8 @@ pub use linnet::{Linnet, Transport};
 pub use options::Options;
 pub use processes::run;
 pub use report::{Per, Report};
-pub use scenario::{Durable, Fanout, Idle, Lone, Pairs, Scenario};
+pub use scenario::{
+    Announce, BusyDay, Classic, Durable, Fanout, Idle, Login, Lone, Pairs, Scenario, Slow, Storm,
+};
 pub use server::{ServerUse, ThreadUse};
 pub use stamp::{STAMP_BYTES, Stamp};

@@ -34,6 +34,10 @@ pub(crate) const READY_MAX: usize = 1_024;
 /// common listen backlogs.
 pub(crate) const CONNECTING_DEFAULT: usize = 128;
 
+/// Wait before a session that was turned away in a storm comes again, and the wait that is added
+/// for each further time: short against a storm, long against a handshake.
+pub(crate) const COME_AGAIN: Duration = Duration::from_millis(200);
+
 /// Unsent bytes of one connection above which the server counts as stuck: it stopped reading.
 pub(crate) const UNSENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 

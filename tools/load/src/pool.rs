@@ -43,6 +43,10 @@ pub(crate) struct Pool<'a> {
     ready: Vec<epoll::Event>,
     buffers: Buffers,
     events: Vec<Event>,
+    /// While set, slots whose connection breaks are listed in `refused` instead of counted.
+    pub(crate) forgiving: bool,
+    /// Slots to connect again.
+    pub(crate) refused: Vec<usize>,
     /// Connections that broke and were not expected to.
     pub(crate) broken: u64,
     /// Why the first ones did.
@@ -76,6 +80,8 @@ impl<'a> Pool<'a> {
             ready: Vec::with_capacity(READY_MAX),
             buffers: Buffers::new(RECEIVE_BYTES),
             events: Vec::new(),
+            forgiving: false,
+            refused: Vec::new(),
             broken: 0,
             reasons: Vec::new(),
             bytes_received: 0,
@@ -100,10 +106,6 @@ impl<'a> Pool<'a> {
     pub(crate) fn slot(&self, index: u32) -> Option<usize> {
         let slot = usize::try_from(index.checked_sub(self.first)?).ok()?;
         (slot < self.links.len()).then_some(slot)
-    }
-
-    pub(crate) fn is_open(&self, slot: usize) -> bool {
-        self.links[slot].is_some()
     }
 
     /// Begins to connect a slot.
@@ -241,7 +243,11 @@ impl<'a> Pool<'a> {
     fn note(&mut self, slot: usize, reason: Broken) {
         self.links[slot] = None;
         self.buffers.drop_output();
-        self.broken += 1;
+        if self.forgiving {
+            self.refused.push(slot);
+        } else {
+            self.broken += 1;
+        }
         if self.reasons.len() < REASONS_MAX {
             self.reasons.push(format!("session {}: {reason}", self.index(slot)));
         }

@@ -236,6 +236,9 @@ impl Report {
                 let _ = writeln!(text, "  {name:<34}{value:>12.3}");
             }
         }
+        if self.reconnects > 0 {
+            let _ = writeln!(text, "  {:<34}{:>12}", "connections made again", self.reconnects);
+        }
         let load = self.load_cpu_us;
         let _ = writeln!(text, "PSS {} bytes; the generator used {load} us", server.pss_bytes);
     }
@@ -264,17 +267,19 @@ impl Per {
         let each = |value: f64, count: u64| divide(value, real(count));
         let busiest = server.threads.first().map_or(0.0, |thread| thread.cpu_us);
         let sessions = if per_session { tally.sessions } else { 0 };
+        let messages = if per_session { 0 } else { tally.messages };
+        let deliveries = if per_session { 0 } else { tally.deliveries };
         let (pss, kernel) = (real_signed(server.pss_growth_bytes), server.kernel_bytes());
         Self {
-            cpu_us_per_message: each(server.cpu_us, tally.messages),
-            cpu_us_per_delivery: each(server.cpu_us, tally.deliveries),
-            busiest_thread_us_per_delivery: each(busiest, tally.deliveries),
+            cpu_us_per_message: each(server.cpu_us, messages),
+            cpu_us_per_delivery: each(server.cpu_us, deliveries),
+            busiest_thread_us_per_delivery: each(busiest, deliveries),
             cpu_us_per_session: each(server.cpu_us, sessions),
             cpu_share: divide(server.cpu_us / 1e6, server.seconds),
-            write_bytes_per_message: each(real(server.write_bytes), tally.messages),
+            write_bytes_per_message: each(real(server.write_bytes), messages),
             device_bytes_per_message: server
                 .device_write_bytes
-                .and_then(|bytes| each(real(bytes), tally.messages)),
+                .and_then(|bytes| each(real(bytes), messages)),
             pss_bytes_per_session: each(pss, sessions),
             kernel_bytes_per_session: each(kernel, sessions),
             bytes_per_session: each(pss + kernel, sessions),

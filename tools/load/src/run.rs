@@ -8,6 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::dialect::{Dialect, Event};
 use crate::gate::{Gate, Step};
+use crate::latency::Latency;
 use crate::layout::Layout;
 use crate::ledger::{Ledger, Progress};
 use crate::limits::{LINGER, TURN};
@@ -81,6 +82,7 @@ pub(crate) struct Run<'a> {
     cpu_at_ready: Duration,
     bytes_at_ready: u64,
     ready_at_ns: u64,
+    frozen: bool,
 }
 
 impl<'a> Run<'a> {
@@ -111,6 +113,7 @@ impl<'a> Run<'a> {
             cpu_at_ready: Duration::ZERO,
             bytes_at_ready: 0,
             ready_at_ns: 0,
+            frozen: false,
         }
     }
 
@@ -151,6 +154,25 @@ impl<'a> Run<'a> {
     pub(crate) fn connect(&mut self, slot: usize) {
         self.began_ns[slot] = self.pool.now_ns();
         self.pool.connect(slot);
+    }
+
+    /// Connects the first slot and waits until it is ready.
+    pub(crate) fn connect_alone(&mut self) -> Result<()> {
+        self.connect(0);
+        loop {
+            self.turn(TURN)?;
+            if self.count(|news| *news == News::Ready(0)) > 0 {
+                return Ok(());
+            }
+            if self.is_over() {
+                bail!("the first session did not become ready; {}", self.pool.reasons.join("; "));
+            }
+        }
+    }
+
+    /// Forgets all counts: what came so far was preparation.
+    pub(crate) fn begin_anew(&mut self) {
+        self.tally = Tally::default();
     }
 
     /// Connects all slots, at most `window` at once, and waits until all are ready. With `scout`
@@ -232,6 +254,7 @@ impl<'a> Run<'a> {
         match progress {
             Progress::Nothing => {}
             Progress::Duplicate => self.tally.duplicates += 1,
+            Progress::Delivered { .. } if self.frozen => {}
             Progress::Delivered { latency_ns } => {
                 let since = at_ns.saturating_sub(self.ready_at_ns);
                 self.tally.delivered(latency_ns, since);
@@ -265,6 +288,37 @@ impl<'a> Run<'a> {
             self.turn(TURN)?;
         }
         Ok(())
+    }
+
+    /// Whether no ack is on its way to this slot.
+    pub(crate) fn is_at_rest(&self, slot: usize) -> bool {
+        self.ledger.is_at_rest(slot)
+    }
+
+    /// Cuts a connection and begins another one of the same session at once.
+    pub(crate) fn reconnect(&mut self, slot: usize) {
+        self.tally.reconnects += 1;
+        self.pool.close(slot);
+        self.connect(slot);
+    }
+
+    /// Forgets how long sessions took to become ready so far, as the next ones are measured.
+    pub(crate) fn forget_ready(&mut self) {
+        self.tally.ready = Latency::default();
+    }
+
+    /// What was delivered so far is what the rest is compared with; counts begin anew.
+    pub(crate) fn keep_as_baseline(&mut self) {
+        let tally = &mut self.tally;
+        tally.baseline = std::mem::take(&mut tally.delivery);
+        tally.ack = Latency::default();
+        tally.windows.clear();
+        (tally.messages, tally.deliveries, tally.acks) = (0, 0, 0);
+    }
+
+    /// What is delivered from now on is awaited, but its latency means nothing.
+    pub(crate) fn freeze_latency(&mut self) {
+        self.frozen = true;
     }
 
     /// Ends the run: waits a little for duplicates, counts what never came.

@@ -1,11 +1,17 @@
 //! What to do with the sessions. Each scenario is its options and how it drives a run.
 
+mod announce;
+mod busyday;
+mod classic;
 mod durable;
 mod fanout;
+mod herd;
 mod idle;
 mod lone;
 mod pace;
 mod pairs;
+mod slow;
+mod storm;
 
 use anyhow::{Result, ensure};
 use clap::Subcommand;
@@ -16,11 +22,16 @@ use crate::layout::Layout;
 use crate::limits::{MESSAGES_MAX, SESSIONS_MAX};
 use crate::run::Run;
 
+pub use announce::Announce;
+pub use busyday::BusyDay;
+pub use classic::Classic;
 pub use durable::Durable;
 pub use fanout::Fanout;
 pub use idle::Idle;
 pub use lone::Lone;
 pub use pairs::Pairs;
+pub use slow::Slow;
+pub use storm::{Login, Storm};
 
 /// Payload where a scenario is not known for another, in bytes: a sentence.
 const PAYLOAD_BYTES: usize = 100;
@@ -38,6 +49,18 @@ pub enum Scenario {
     Durable(Durable),
     /// One sender, one message at a time: bytes written to the disk for each.
     Lone(Lone),
+    /// Everybody comes back at once, and has missed something.
+    Storm(Storm),
+    /// Sessions sign in one after another.
+    Login(Login),
+    /// The known claim: users that come slowly and write seldom.
+    Classic4000(Classic),
+    /// A mixed day: several kinds of rooms, receipts, reconnects.
+    Busyday(BusyDay),
+    /// One message to everybody, who all read it.
+    Announce(Announce),
+    /// Members that stop reading in a busy room.
+    Slow(Slow),
 }
 
 /// What the runner needs to know of a scenario.
@@ -96,6 +119,12 @@ impl Scenario {
             Self::Fanout(it) => it,
             Self::Durable(it) => it,
             Self::Lone(it) => it,
+            Self::Storm(it) => it,
+            Self::Login(it) => it,
+            Self::Classic4000(it) => it,
+            Self::Busyday(it) => it,
+            Self::Announce(it) => it,
+            Self::Slow(it) => it,
         }
     }
 

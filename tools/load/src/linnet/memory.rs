@@ -5,14 +5,22 @@ use std::collections::HashMap;
 
 use wire::ids::{Epoch, Offset};
 
-/// A client's copy: of which incarnation, and up to where.
-pub(super) type Copy = (Epoch, Offset);
+/// A client's copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Of which incarnation.
+    pub(super) epoch: Epoch,
+    /// Everything up to here.
+    pub(super) cursor: Offset,
+    /// And every message up to here, which may be said again after a broken connection.
+    pub(super) seen: Offset,
+}
 
 /// The copies of all sessions of one generator.
 pub(super) struct Memory {
     fresh: bool,
-    newest: Cell<Option<Copy>>,
-    of: RefCell<HashMap<u32, Copy>>,
+    newest: Cell<Option<Known>>,
+    of: RefCell<HashMap<u32, Known>>,
 }
 
 impl Memory {
@@ -21,7 +29,7 @@ impl Memory {
     }
 
     /// What a session that connects should say about its copy.
-    pub(super) fn recall(&self, session: u32) -> Option<Copy> {
+    pub(super) fn recall(&self, session: u32) -> Option<Known> {
         if self.fresh {
             return None;
         }
@@ -30,14 +38,14 @@ impl Memory {
 
     /// A session has everything up to here: one without a copy may begin there, as the seeded past
     /// means nothing to it.
-    pub(super) fn reached(&self, copy: Copy) {
+    pub(super) fn reached(&self, copy: Known) {
         if self.newest.get().is_none() {
             self.newest.set(Some(copy));
         }
     }
 
     /// A session ends with this copy.
-    pub(super) fn keep(&self, session: u32, copy: Copy) {
+    pub(super) fn keep(&self, session: u32, copy: Known) {
         self.of.borrow_mut().insert(session, copy);
     }
 }

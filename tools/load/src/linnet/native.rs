@@ -11,7 +11,7 @@ use wire::ids::{Counter, DeviceId, DeviceToken, Epoch, Offset, RoomId, Seq, Time
 use wire::limits::SERVER_FRAME_BYTES_MAX;
 use wire::{ClientMessage, Kind, ServerMessage};
 
-use super::memory::Memory;
+use super::memory::{Known, Memory};
 use crate::dialect::{Broken, Event, Session};
 use crate::layout::token;
 use crate::stamp::Stamp;
@@ -29,7 +29,7 @@ const SKIPPED: &[Kind] =
 /// `wire::server::Message` without a copy of its text.
 #[derive(Deserialize)]
 struct MessageView<'a> {
-    _offset: Offset,
+    offset: Offset,
     room: RoomId,
     seq: Seq,
     _author: UserId,
@@ -47,6 +47,8 @@ pub(super) struct Native {
     input: Vec<u8>,
     epoch: Option<Epoch>,
     cursor: Offset,
+    /// Newest message of the live stream, in which messages come in this order.
+    seen: Offset,
     counter: Counter,
     unacked: VecDeque<(Counter, Stamp)>,
     newest: Option<(RoomId, Seq)>,
@@ -63,6 +65,7 @@ impl Native {
             input: Vec::new(),
             epoch: None,
             cursor: Offset(0),
+            seen: Offset(0),
             counter: Counter(0),
             unacked: VecDeque::new(),
             newest: None,
@@ -118,6 +121,12 @@ impl Native {
             return Err(Broken("a message has bytes left over".to_owned()));
         }
         self.newest = Some((view.room, view.seq));
+        if !self.ready && view.offset <= self.seen {
+            return Ok(()); // the connection before this one had it already
+        }
+        if self.ready && !self.syncing {
+            self.seen = view.offset;
+        }
         if let Some(stamp) = Stamp::read(view.text.as_bytes()) {
             events.push(Event::Delivered { room: view.room.0, stamp });
         }
@@ -150,11 +159,12 @@ impl Native {
 
     fn say_hello(&mut self, epoch: Epoch, out: &mut Vec<u8>) {
         self.epoch = Some(epoch);
-        let copy = self.memory.recall(self.index).filter(|(known, _)| *known == epoch);
-        self.cursor = copy.map_or(Offset(0), |(_, cursor)| cursor);
+        let copy = self.memory.recall(self.index).filter(|copy| copy.epoch == epoch);
+        self.cursor = copy.map_or(Offset(0), |copy| copy.cursor);
+        self.seen = copy.map_or(Offset(0), |copy| copy.seen);
         let hello = Hello {
             token: DeviceToken(token(self.index)),
-            epoch: copy.map(|(epoch, _)| epoch),
+            epoch: copy.map(|copy| copy.epoch),
             cursor: self.cursor,
             client: CLIENT_NAME.to_owned(),
         };
@@ -173,9 +183,11 @@ impl Native {
     fn caught_up(&mut self, cursor: Offset, events: &mut Vec<Event>) {
         self.cursor = cursor;
         self.syncing = false;
+        self.seen = self.seen.max(cursor);
         if !self.ready {
             self.ready = true;
-            self.memory.reached((self.epoch.expect("the greeting came first"), cursor));
+            let epoch = self.epoch.expect("the greeting came first");
+            self.memory.reached(Known { epoch, cursor, seen: cursor });
             events.push(Event::Ready);
         }
     }
@@ -244,7 +256,7 @@ impl Drop for Native {
         if let Some(epoch) = self.epoch
             && self.ready
         {
-            self.memory.keep(self.index, (epoch, self.cursor));
+            self.memory.keep(self.index, Known { epoch, cursor: self.cursor, seen: self.seen });
         }
     }
 }

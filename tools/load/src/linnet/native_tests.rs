@@ -141,6 +141,21 @@ fn the_next_connection_begins_where_the_last_one_ended() {
 }
 
 #[test]
+fn what_the_last_connection_heard_is_not_heard_again() {
+    let memory = Rc::new(Memory::new(false));
+    let heard = message(Stamp { sender: 1, seq: 1 });
+    let mut first = Native::new(0, 64, memory.clone());
+    let (_, events) =
+        feed(&mut first, &bytes(&[greeting(), welcome(), caught_up(90), heard.clone()]), 1_000);
+    assert_eq!(events.len(), 2);
+    drop(first);
+    let mut second = Native::new(0, 64, memory);
+    let (_, events) =
+        feed(&mut second, &bytes(&[greeting(), welcome(), heard, caught_up(91)]), 1_000);
+    assert_eq!(events, [Event::Ready]);
+}
+
+#[test]
 fn pings_and_read_marks_are_what_they_say() {
     let mut session = session();
     let pong: ServerMessage = Pong { time_ms: TimeMs(1) }.into();

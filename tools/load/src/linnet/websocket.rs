@@ -195,3 +195,7 @@ impl Session for WebSocket {
         self.wrap(out);
     }
 }
+
+#[cfg(test)]
+#[path = "websocket_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::Drive;
 use super::durable::own_rooms;
+use super::pace::{After, closed_loop};
 use crate::dialect::Dialect;
 use crate::gate::Step;
 use crate::layout::Layout;
@@ -20,6 +21,12 @@ const PAYLOAD_BYTES: usize = 4_096;
 /// Messages under way at once, so that memory for queues does not count as the sessions'.
 const OUTSTANDING: usize = 32;
 
+/// Messages under way at once in the warm-up: below what a device may have without an ack.
+const WARM_UP_OUTSTANDING: u32 = 16;
+
+/// For the server to see that the one who warmed it up has gone.
+const GONE: Duration = Duration::from_millis(500);
+
 /// Options of `idle`.
 #[derive(Args, Clone, Debug)]
 pub struct Idle {
@@ -30,6 +37,11 @@ pub struct Idle {
     /// Seconds of silence before memory is looked at.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub silence: u64,
+
+    /// Messages posted beforehand, so that what the server keeps of recent messages, whoever
+    /// posted them, does not count as the sessions' memory.
+    #[arg(long, value_name = "MESSAGES", default_value_t = 8_192)]
+    pub warm_up: u64,
 
     /// Connects only, and exchanges nothing.
     #[arg(long)]
@@ -46,7 +58,7 @@ impl Drive for Idle {
     }
 
     fn messages(&self) -> u64 {
-        if self.untouched { 0 } else { u64::from(self.sessions) }
+        if self.untouched { 0 } else { u64::from(self.sessions).saturating_add(self.warm_up) }
     }
 
     fn payload_bytes(&self) -> usize {
@@ -69,6 +81,7 @@ impl Drive for Idle {
     }
 
     fn drive(&self, run: &mut Run<'_>) -> Result<()> {
+        self.warm_up(run)?;
         run.pass(Step::Before)?;
         run.connect_all(run.options.connecting, true)?;
         run.pass(Step::Ready)?;
@@ -79,6 +92,24 @@ impl Drive for Idle {
         run.pass(Step::Measured)?;
         ping_all(run)?;
         run.pass(Step::Checked)
+    }
+}
+
+impl Idle {
+    /// The first session of this process posts its share alone and leaves.
+    fn warm_up(&self, run: &mut Run<'_>) -> Result<()> {
+        let total = run.share.count(self.warm_up);
+        if self.untouched || total == 0 {
+            return Ok(());
+        }
+        run.connect_alone()?;
+        let (room, echoes) = (own_rooms(run)?[0], run.audience(1));
+        closed_loop(run, total, &[0], WARM_UP_OUTSTANDING, After::Everybody, |run, slot, due| {
+            run.post(slot, room, due, echoes);
+        })?;
+        run.pool.close(0);
+        run.begin_anew();
+        run.idle(GONE)
     }
 }
 

@@ -15,8 +15,8 @@ pub(super) enum After {
     Everybody,
 }
 
-/// Posts `total` messages: each of the slots `0..lanes * stride` by `stride` keeps `outstanding`
-/// under way. `post` posts one of a slot that is due at a time.
+/// Posts `total` messages: each of `lanes` (slots) keeps `outstanding` under way. `post` posts one
+/// of a slot, due at a time.
 pub(super) fn closed_loop(
     run: &mut Run<'_>,
     total: u64,
@@ -60,9 +60,20 @@ pub(super) fn open_loop(
     run: &mut Run<'_>,
     total: u64,
     rate: f64,
-    mut post: impl FnMut(&mut Run<'_>, u64, u64),
+    post: impl FnMut(&mut Run<'_>, u64, u64),
 ) -> Result<()> {
     run.expect("messages", total);
+    post_at(run, total, rate, post)?;
+    run.settle()
+}
+
+/// As [`open_loop`], but waits for nothing in the end.
+pub(super) fn post_at(
+    run: &mut Run<'_>,
+    total: u64,
+    rate: f64,
+    mut post: impl FnMut(&mut Run<'_>, u64, u64),
+) -> Result<()> {
     let start = run.pool.now_ns();
     let mut posted = 0;
     while posted < total && !run.is_over() {
@@ -76,7 +87,7 @@ pub(super) fn open_loop(
         run.turn(TURN)?;
         run.progress(posted);
     }
-    run.settle()
+    Ok(())
 }
 
 /// When message number `n` is due.
