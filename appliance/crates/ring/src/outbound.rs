@@ -33,12 +33,14 @@ struct Own {
     others: bool,
 }
 
-/// Most sessions wait for one frame at most, and that needs no memory of its own.
+/// Most sessions wait for a message and its `caught_up` at most, and that needs no memory of its
+/// own.
 #[derive(Debug, Default)]
 enum Queue {
     #[default]
     Empty,
     One(Item),
+    Two(Item, Item),
     Many(VecDeque<Item>),
 }
 
@@ -77,7 +79,7 @@ impl Outbound {
         flush_note: bool,
         caps: Caps,
     ) -> Offer {
-        let fan_out = frame.request() == 0 && !flush_note && is_news(frame.message());
+        let fan_out = !flush_note && frame.is_news();
         if fan_out && (self.overflowed || self.bytes >= caps.soft) {
             let first = !std::mem::replace(&mut self.overflowed, true);
             return if first { Offer::Overflowed } else { Offer::Dropped };
@@ -87,7 +89,7 @@ impl Outbound {
             return Offer::TooSlow;
         }
         self.bytes += bytes;
-        self.own.see(frame.message(), flush_note);
+        self.own.see(frame, flush_note);
         self.queue.push(Item::Frame(frame.clone(), encoding));
         if flush_note {
             self.queue.push(Item::Note);
@@ -136,7 +138,8 @@ impl Outbound {
             append(bytes);
             match item {
                 Item::Note => self.notes_in_flight += 1,
-                Item::Frame(..) | Item::Control(_) => frames += 1,
+                Item::Frame(frame, _) => frames += frame.count(),
+                Item::Control(_) => frames += 1,
             }
             self.queue.pop();
         }
@@ -178,25 +181,28 @@ impl Outbound {
 }
 
 impl Own {
-    fn see(&mut self, message: &ServerMessage, flush_note: bool) {
-        match message {
-            ServerMessage::Ack(_) => self.acks += 1,
-            ServerMessage::Message(_) => self.messages += 1,
-            ServerMessage::CaughtUp(_) => {}
-            _ => self.others = true,
-        }
+    fn see(&mut self, frame: &SharedFrame, flush_note: bool) {
         self.others |= flush_note;
+        for message in frame.messages() {
+            match message {
+                ServerMessage::Ack(_) => self.acks += 1,
+                ServerMessage::Message(_) => self.messages += 1,
+                ServerMessage::CaughtUp(_) => {}
+                _ => self.others = true,
+            }
+        }
     }
 }
 
 impl Queue {
     fn push(&mut self, item: Item) {
-        match std::mem::take(self) {
-            Self::Empty => *self = Self::One(item),
-            Self::One(first) => *self = Self::Many(VecDeque::from([first, item])),
+        *self = match std::mem::take(self) {
+            Self::Empty => Self::One(item),
+            Self::One(first) => Self::Two(first, item),
+            Self::Two(first, second) => Self::Many(VecDeque::from([first, second, item])),
             Self::Many(mut items) => {
                 items.push_back(item);
-                *self = Self::Many(items);
+                Self::Many(items)
             }
         }
     }
@@ -204,18 +210,19 @@ impl Queue {
     fn first(&self) -> Option<&Item> {
         match self {
             Self::Empty => None,
-            Self::One(item) => Some(item),
+            Self::One(item) | Self::Two(item, _) => Some(item),
             Self::Many(items) => items.front(),
         }
     }
 
     fn pop(&mut self) {
-        if let Self::Many(items) = self
-            && items.len() > 1
-        {
-            items.pop_front();
-        } else {
-            *self = Self::Empty;
+        *self = match std::mem::take(self) {
+            Self::Empty | Self::One(_) => Self::Empty,
+            Self::Two(_, second) => Self::One(second),
+            Self::Many(mut items) => {
+                items.pop_front();
+                if items.is_empty() { Self::Empty } else { Self::Many(items) }
+            }
         }
     }
 }
@@ -227,18 +234,6 @@ impl Item {
             Self::Control(bytes) => bytes,
             Self::Note => &[],
         }
-    }
-}
-
-/// What a `sync` brings again. Answers are no news, whether the client numbered its request or
-/// not, nor are the first and last frame and the notes that stand for what was dropped.
-const fn is_news(message: &ServerMessage) -> bool {
-    use ServerMessage as M;
-    match message {
-        M::User(_) | M::Room(_) | M::RoomGone(_) | M::MemberChange(_) | M::Message(_) => true,
-        M::ReadMark(_) | M::CaughtUp(_) => true,
-        M::Greeting(_) | M::Welcome(_) | M::Ack(_) | M::Refused(_) | M::AlreadyApplied(_) => false,
-        M::Error(_) | M::RoomAt(_) | M::HistoryPage(_) | M::Pong(_) | M::Closing(_) => false,
     }
 }
 

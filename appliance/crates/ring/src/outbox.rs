@@ -1,25 +1,42 @@
 //! What the core wants of the rings in one turn: gathered here, then given to each ring as one
 //! batch with one wake-up, so that everything for a connection leaves in one send.
+//!
+//! News for the same list of sessions, one after another, becomes one bundle: encoded once and sent
+//! without a copy. Acks go before a bundle that is still open; everything else keeps its order.
 
 use std::time::Instant;
 
-use wire::{SessionId, Targets};
+use wire::{ServerMessage, SessionId, Targets};
 
 use crate::handle::RingHandle;
 use crate::inbox::Command;
-use crate::limits::BATCH_COMMANDS_MAX;
+use crate::limits::{BATCH_COMMANDS_MAX, BUNDLE_BYTES_MAX, BUNDLE_FRAMES_MAX};
 use crate::shared::SharedFrame;
 
 /// Commands of one thread on their way to the rings. What was put in leaves with `flush`, or
 /// earlier when a batch is full.
 pub struct Outbox {
     rings: RingHandle,
-    batches: Vec<Vec<Command>>,
+    batches: Vec<Batch>,
+}
+
+/// What one ring gets.
+#[derive(Default)]
+struct Batch {
+    commands: Vec<Command>,
+    open: Option<Bundle>,
+}
+
+/// News for the same sessions, to which more may come.
+struct Bundle {
+    to: Targets,
+    news: Vec<SharedFrame>,
+    bytes: usize,
 }
 
 impl Outbox {
     pub(crate) fn new(rings: RingHandle) -> Self {
-        let batches = rings.ports().iter().map(|_| Vec::new()).collect();
+        let batches = rings.ports().iter().map(|_| Batch::default()).collect();
         Self { rings, batches }
     }
 
@@ -29,7 +46,10 @@ impl Outbox {
     /// after an overflow.
     pub fn send(&mut self, to: &Targets, frame: &SharedFrame, flush_note: bool) {
         for (ring, to) in to.by_ring() {
-            self.push(ring, Command::Send { to, frame: frame.clone(), flush_note });
+            // A session of a ring that does not exist is gone.
+            let Some(batch) = self.batches.get_mut(ring) else { continue };
+            batch.send(to, frame, flush_note);
+            self.flush_if_full(ring);
         }
     }
 
@@ -53,19 +73,136 @@ impl Outbox {
     }
 
     fn push(&mut self, ring: usize, command: Command) {
-        // A session of a ring that does not exist is gone.
         let Some(batch) = self.batches.get_mut(ring) else { return };
         batch.push(command);
-        if batch.len() >= BATCH_COMMANDS_MAX {
+        self.flush_if_full(ring);
+    }
+
+    fn flush_if_full(&mut self, ring: usize) {
+        if self.batches[ring].commands.len() >= BATCH_COMMANDS_MAX {
             self.flush_ring(ring);
         }
     }
 
     fn flush_ring(&mut self, ring: usize) {
-        let batch = std::mem::take(&mut self.batches[ring]);
+        let batch = self.batches[ring].take();
         if !batch.is_empty() {
             // A ring that has ended has said `Closed` for all its sessions.
             let _ = self.rings.ports()[ring].outlet.send(batch);
         }
+    }
+}
+
+impl Batch {
+    fn send(&mut self, to: Targets, frame: &SharedFrame, flush_note: bool) {
+        let frame = frame.clone();
+        if frame.is_news() && !flush_note {
+            return self.add_news(to, frame);
+        }
+        if !matches!(frame.single(), Some((ServerMessage::Ack(_), _))) {
+            self.end_bundle();
+        }
+        self.commands.push(Command::Send { to, frame, flush_note });
+    }
+
+    fn add_news(&mut self, to: Targets, frame: SharedFrame) {
+        let bytes = bytes_of(&frame);
+        if let Some(open) = &mut self.open
+            && open.to.is_same(&to)
+            && open.bytes + bytes <= BUNDLE_BYTES_MAX
+            && open.news.len() < BUNDLE_FRAMES_MAX
+        {
+            open.bytes += bytes;
+            return open.news.push(frame);
+        }
+        self.end_bundle();
+        self.open = Some(Bundle { to, news: vec![frame], bytes });
+    }
+
+    fn push(&mut self, command: Command) {
+        self.end_bundle();
+        self.commands.push(command);
+    }
+
+    fn end_bundle(&mut self) {
+        let Some(Bundle { to, mut news, .. }) = self.open.take() else { return };
+        let single = if news.len() == 1 { news.pop() } else { None };
+        let frame = single.unwrap_or_else(|| SharedFrame::bundle(news));
+        self.commands.push(Command::Send { to, frame, flush_note: false });
+    }
+
+    fn take(&mut self) -> Vec<Command> {
+        self.end_bundle();
+        std::mem::take(&mut self.commands)
+    }
+}
+
+/// Bytes of news, roughly: texts count, the rest is small.
+fn bytes_of(frame: &SharedFrame) -> usize {
+    match frame.single() {
+        Some((ServerMessage::Message(message), _)) => 64 + message.text.len(),
+        Some((ServerMessage::Room(room), _)) => 64 + room.members.len() * 16,
+        _ => 64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use wire::ids::{Counter, Offset, RoomId, Seq, TimeMs};
+    use wire::server::{Ack, CaughtUp, Pong};
+
+    fn news(cursor: u64) -> SharedFrame {
+        SharedFrame::new(CaughtUp { cursor: Offset(cursor) }, 0)
+    }
+
+    fn ack() -> SharedFrame {
+        let (counter, offset, room, seq) = (Counter(1), Offset(1), RoomId(1), Seq(1));
+        SharedFrame::new(Ack { counter, offset, room, seq, time_ms: TimeMs(1) }, 1)
+    }
+
+    fn list(slots: [u32; 2]) -> Targets {
+        Targets::many(Arc::new(slots.map(|slot| SessionId::new(0, 0, slot))))
+    }
+
+    /// Frames and receivers of every command, in order.
+    fn summary(batch: &mut Batch) -> Vec<(u64, usize)> {
+        let count = |command: &Command| match command {
+            Command::Send { to, frame, .. } => (frame.count(), to.as_slice().len()),
+            _ => panic!("nothing else was sent"),
+        };
+        batch.take().iter().map(count).collect()
+    }
+
+    #[test]
+    fn news_for_one_list_is_bundled_and_acks_between_go_before() {
+        let (mut batch, all) = (Batch::default(), list([1, 2]));
+        for cursor in 1..=3 {
+            batch.send(all.clone(), &news(cursor), false);
+            batch.send(Targets::One(SessionId::new(0, 0, 1)), &ack(), false);
+        }
+        assert_eq!(summary(&mut batch), [(1, 1), (1, 1), (1, 1), (3, 2)]);
+    }
+
+    #[test]
+    fn other_lists_answers_and_notes_end_a_bundle() {
+        let (mut batch, all, others) = (Batch::default(), list([1, 2]), list([1, 2]));
+        batch.send(all.clone(), &news(1), false);
+        batch.send(others, &news(2), false);
+        batch.send(all.clone(), &news(3), false);
+        batch.send(all.clone(), &SharedFrame::new(Pong { time_ms: TimeMs(1) }, 1), false);
+        batch.send(all.clone(), &news(4), false);
+        batch.send(all, &news(5), true);
+        assert_eq!(summary(&mut batch), [(1, 2); 6]);
+    }
+
+    #[test]
+    fn a_bundle_has_a_greatest_size() {
+        let (mut batch, all) = (Batch::default(), list([1, 2]));
+        for cursor in 0..=BUNDLE_FRAMES_MAX as u64 {
+            batch.send(all.clone(), &news(cursor), false);
+        }
+        assert_eq!(summary(&mut batch), [(BUNDLE_FRAMES_MAX as u64, 2), (1, 2)]);
     }
 }

@@ -1,4 +1,5 @@
-//! A server message that is encoded once per encoding, however many sessions get it.
+//! Server messages that are encoded once per encoding, however many sessions get them: one frame, or
+//! news for the same sessions bundled into one piece.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,23 +7,22 @@ use wire::{ServerMessage, binary, json};
 
 use crate::websocket;
 
-/// A message and its encodings, shared by reference.
+/// A message and its encodings, shared by reference; or several, one after another.
 #[derive(Clone, Debug)]
 pub struct SharedFrame(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    message: ServerMessage,
-    request: u32,
-    /// A WebSocket header, then the native frame: both encodings in one.
-    binary: OnceLock<Prefixed>,
-    text: OnceLock<Prefixed>,
+    content: Content,
+    native: OnceLock<Box<[u8]>>,
+    binary: OnceLock<Box<[u8]>>,
+    text: OnceLock<Box<[u8]>>,
 }
 
 #[derive(Debug)]
-struct Prefixed {
-    bytes: Box<[u8]>,
-    header_bytes: usize,
+enum Content {
+    One { message: ServerMessage, request: u32 },
+    Bundle(Vec<SharedFrame>),
 }
 
 /// What a session's frames look like on its connection.
@@ -37,67 +37,120 @@ impl SharedFrame {
     /// Takes a message; `request` is the number of the frame it answers, or 0.
     #[must_use]
     pub fn new(message: impl Into<ServerMessage>, request: u32) -> Self {
-        Self(Arc::new(Inner {
-            message: message.into(),
-            request,
+        Self::of(Content::One { message: message.into(), request })
+    }
+
+    /// Puts news together, in order; all of it is dropped or none.
+    pub(crate) fn bundle(news: Vec<Self>) -> Self {
+        debug_assert!(news.len() > 1 && news.iter().all(Self::is_news));
+        Self::of(Content::Bundle(news))
+    }
+
+    fn of(content: Content) -> Self {
+        let inner = Inner {
+            content,
+            native: OnceLock::new(),
             binary: OnceLock::new(),
             text: OnceLock::new(),
-        }))
+        };
+        Self(Arc::new(inner))
     }
 
-    /// The message.
+    /// The message and the number of the frame it answers, or 0; none for a bundle.
     #[must_use]
-    pub fn message(&self) -> &ServerMessage {
-        &self.0.message
+    pub fn single(&self) -> Option<(&ServerMessage, u32)> {
+        match &self.0.content {
+            Content::One { message, request } => Some((message, *request)),
+            Content::Bundle(_) => None,
+        }
     }
 
-    /// The number of the frame it answers, or 0.
-    #[must_use]
-    pub fn request(&self) -> u32 {
-        self.0.request
+    /// Every message in it.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &ServerMessage> {
+        let frames = match &self.0.content {
+            Content::One { .. } => std::slice::from_ref(self),
+            Content::Bundle(frames) => frames,
+        };
+        frames.iter().filter_map(|frame| frame.single().map(|(message, _)| message))
     }
 
-    /// The bytes for the socket, WebSocket header included.
+    /// How many frames it is.
+    pub(crate) fn count(&self) -> u64 {
+        match &self.0.content {
+            Content::One { .. } => 1,
+            Content::Bundle(frames) => frames.len() as u64,
+        }
+    }
+
+    /// What a `sync` brings again, so that it may be dropped for a slow session. Answers are no
+    /// news, whether the client numbered its request or not, nor are the first and last frame and
+    /// the notes that stand for what was dropped.
+    pub(crate) fn is_news(&self) -> bool {
+        match &self.0.content {
+            Content::One { message, request } => *request == 0 && is_news(message),
+            Content::Bundle(_) => true,
+        }
+    }
+
+    /// The bytes for the socket, WebSocket headers included.
     pub(crate) fn bytes(&self, encoding: Encoding) -> &[u8] {
-        let Inner { message, request, binary, text } = &*self.0;
-        match encoding {
-            Encoding::WebSocketText => &text.get_or_init(|| encode_text(message, *request)).bytes,
-            Encoding::WebSocketBinary => {
-                &binary.get_or_init(|| encode_binary(message, *request)).bytes
-            }
-            Encoding::Native => {
-                let frame = binary.get_or_init(|| encode_binary(message, *request));
-                &frame.bytes[frame.header_bytes..]
+        let Inner { native, binary, text, .. } = &*self.0;
+        let cell = match encoding {
+            Encoding::Native => native,
+            Encoding::WebSocketBinary => binary,
+            Encoding::WebSocketText => text,
+        };
+        cell.get_or_init(|| self.encode(encoding))
+    }
+
+    fn encode(&self, encoding: Encoding) -> Box<[u8]> {
+        match &self.0.content {
+            Content::One { message, request } => encode(message, *request, encoding),
+            Content::Bundle(frames) => {
+                let parts: Vec<_> = frames.iter().map(|frame| frame.bytes(encoding)).collect();
+                parts.concat().into()
             }
         }
     }
 }
 
-fn encode_text(message: &ServerMessage, request: u32) -> Prefixed {
+fn encode(message: &ServerMessage, request: u32, encoding: Encoding) -> Box<[u8]> {
     let mut payload = Vec::new();
-    json::write_server(message, request, &mut payload);
-    prefix(websocket::Opcode::Text, &payload)
-}
-
-fn encode_binary(message: &ServerMessage, request: u32) -> Prefixed {
-    let mut payload = Vec::new();
-    binary::write_server(message, request, &mut payload);
-    prefix(websocket::Opcode::Binary, &payload)
-}
-
-fn prefix(opcode: websocket::Opcode, payload: &[u8]) -> Prefixed {
+    let opcode = match encoding {
+        Encoding::Native => {
+            binary::write_server(message, request, &mut payload);
+            return payload.into();
+        }
+        Encoding::WebSocketBinary => {
+            binary::write_server(message, request, &mut payload);
+            websocket::Opcode::Binary
+        }
+        Encoding::WebSocketText => {
+            json::write_server(message, request, &mut payload);
+            websocket::Opcode::Text
+        }
+    };
     let mut bytes = Vec::with_capacity(payload.len() + websocket::SERVER_HEADER_BYTES_MAX);
     websocket::write_header(opcode, payload.len(), &mut bytes);
-    let header_bytes = bytes.len();
-    bytes.extend_from_slice(payload);
-    Prefixed { bytes: bytes.into(), header_bytes }
+    bytes.extend_from_slice(&payload);
+    bytes.into()
+}
+
+const fn is_news(message: &ServerMessage) -> bool {
+    use ServerMessage as M;
+    match message {
+        M::User(_) | M::Room(_) | M::RoomGone(_) | M::MemberChange(_) | M::Message(_) => true,
+        M::ReadMark(_) | M::CaughtUp(_) => true,
+        M::Greeting(_) | M::Welcome(_) | M::Ack(_) | M::Refused(_) | M::AlreadyApplied(_) => false,
+        M::Error(_) | M::RoomAt(_) | M::HistoryPage(_) | M::Pong(_) | M::Closing(_) => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::ids::TimeMs;
-    use wire::server::Pong;
+    use wire::ids::{Offset, TimeMs};
+    use wire::server::{CaughtUp, Pong};
 
     #[test]
     fn all_encodings_decode_to_the_message_and_are_made_once() {
@@ -111,5 +164,17 @@ mod tests {
         let text = std::str::from_utf8(&frame.bytes(Encoding::WebSocketText)[2..]).unwrap();
         assert_eq!(json::read_server(text).unwrap().message, Some(ServerMessage::Pong(pong)));
         assert_eq!(native.as_ptr(), frame.clone().bytes(Encoding::Native).as_ptr());
+    }
+
+    #[test]
+    fn a_bundle_is_its_frames_one_after_another_in_every_encoding() {
+        let news = |cursor| SharedFrame::new(CaughtUp { cursor: Offset(cursor) }, 0);
+        let bundle = SharedFrame::bundle(vec![news(1), news(2), news(3)]);
+        assert!(bundle.is_news() && bundle.single().is_none());
+        assert_eq!((bundle.count(), bundle.messages().count()), (3, 3));
+        for encoding in [Encoding::Native, Encoding::WebSocketBinary, Encoding::WebSocketText] {
+            let parts: Vec<_> = (1..=3).map(|at| news(at).bytes(encoding).to_vec()).collect();
+            assert_eq!(bundle.bytes(encoding), parts.concat());
+        }
     }
 }

@@ -74,6 +74,17 @@ impl Targets {
         }
     }
 
+    /// The very same part of the same list; equal lists that were made apart are not.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Many(one, part), Self::Many(two, other)) => {
+                Arc::ptr_eq(one, two) && part == other
+            }
+            _ => false,
+        }
+    }
+
     /// Nobody is meant.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -154,6 +165,7 @@ mod tests {
             assert!(list.as_ptr_range().contains(&part.as_slice().as_ptr()));
         }
         let again: Vec<_> = parts[2].1.by_ring().collect();
+        assert!(again[0].1.is_same(&parts[2].1) && !parts[0].1.is_same(&parts[2].1));
         assert_eq!(again, [(7, parts[2].1.clone())]);
     }
 

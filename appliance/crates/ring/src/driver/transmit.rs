@@ -20,11 +20,13 @@ impl Driver {
         let Some(conn) = self.table.get_mut(key).filter(|conn| conn.phase == Phase::Open) else {
             return;
         };
-        if matches!(frame.message(), ServerMessage::Welcome(_)) {
-            conn.known = true;
-            conn.permit = None;
+        if let Some((message, request)) = frame.single() {
+            if matches!(message, ServerMessage::Welcome(_)) {
+                conn.known = true;
+                conn.permit = None;
+            }
+            conn.asked_pages.answer(request, message);
         }
-        conn.asked_pages.answer(frame.request(), frame.message());
         match conn.outbound.offer(frame, conn.codec.encoding(), flush_note, caps) {
             Offer::Queued if conn.sending => self.count(key),
             Offer::Queued => self.mark_dirty(key),
@@ -95,7 +97,10 @@ impl Driver {
         }
         let only = if conn.tls.is_none() { conn.outbound.take_only() } else { None };
         let (source, frames) = match only {
-            Some((frame, encoding)) => (Some(Source::Shared(frame, encoding)), 1),
+            Some((frame, encoding)) => {
+                let frames = frame.count();
+                (Some(Source::Shared(frame, encoding)), frames)
+            }
             None => gather(conn, self.uring.staging(), &mut self.plaintext),
         };
         let Some(source) = source else {

@@ -59,7 +59,7 @@ fn a_slow_reader_overflows_once_and_recovers_after_a_flush_note() {
 fn answers_beyond_the_hard_cap_close_the_session() {
     let Some(rig) = Rig::start(capped()) else { return };
     let (client, session) = rig.adopt(Protocol::Native);
-    let answer = SharedFrame::new(fan_out(1, 16_000).message().clone(), 1);
+    let answer = SharedFrame::new(fan_out(1, 16_000).single().unwrap().0.clone(), 1);
     for _ in 0..5_000 {
         rig.send(session, &answer);
         if let Ok(event) = rig.events.try_recv() {
@@ -77,7 +77,7 @@ fn a_session_that_does_not_read_its_answers_is_not_read_from() {
     let Some(rig) = Rig::start(config) else { return };
     let (mut client, session) = rig.adopt(Protocol::Native);
     rig.welcome(&mut client, session, Protocol::Native);
-    let answer = SharedFrame::new(fan_out(1, 2_000).message().clone(), 1);
+    let answer = SharedFrame::new(fan_out(1, 2_000).single().unwrap().0.clone(), 1);
     client.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
     let mut asked = Vec::new();
     let mut taken = 0_u32;
