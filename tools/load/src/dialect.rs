@@ -75,6 +75,11 @@ pub trait Dialect {
         false
     }
 
+    /// Whether the connection is QUIC, with one stream that the server opens, instead of TCP.
+    fn quic(&self) -> bool {
+        false
+    }
+
     /// ALPN protocols to offer in that TLS handshake.
     fn alpn(&self) -> Vec<Vec<u8>> {
         Vec::new()

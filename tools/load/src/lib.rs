@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod carrier;
 mod dialect;
 mod gate;
 mod latency;
@@ -18,6 +19,7 @@ mod linnet;
 mod options;
 mod pool;
 mod processes;
+mod quic;
 mod report;
 mod run;
 mod scenario;

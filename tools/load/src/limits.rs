@@ -47,6 +47,13 @@ pub(crate) const REASONS_MAX: usize = 8;
 /// Longest wait of one turn, so that deadlines and the progress bar are looked at.
 pub(crate) const TURN: Duration = Duration::from_millis(100);
 
+/// How often QUIC connections look at the clock: the shortest time they measure is the 25 ms by
+/// which an acknowledgement may wait.
+pub(crate) const EXPIRE_EVERY: Duration = Duration::from_millis(5);
+
+/// Datagrams taken from one QUIC socket before others have their turn.
+pub(crate) const DATAGRAMS_MAX: usize = 64;
+
 /// Latency is kept from 1 ns to this: anything slower is recorded as this.
 pub(crate) const LATENCY_NS_MAX: u64 = 3_600 * 1_000_000_000;
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_tcp_nodelay, socket_error};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, ipproto, recv,
-    send, socket_with,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, recv, send,
+    socket_with,
 };
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
@@ -34,7 +34,7 @@ pub(crate) struct Buffers {
     /// Decrypted bytes.
     plain: Vec<u8>,
     /// What the session wants to send.
-    out: Vec<u8>,
+    pub(crate) out: Vec<u8>,
 }
 
 impl Buffers {
@@ -48,7 +48,7 @@ impl Buffers {
     }
 }
 
-fn broken(what: &str, error: impl std::fmt::Display) -> Broken {
+pub(crate) fn broken(what: &str, error: impl std::fmt::Display) -> Broken {
     Broken(format!("{what}: {error}"))
 }
 
@@ -209,15 +209,32 @@ impl Link {
 }
 
 fn open(target: SocketAddr, index: u32) -> rustix::io::Result<OwnedFd> {
+    let socket = open_socket(target, index, SocketType::STREAM)?;
+    set_tcp_nodelay(&socket, true)?;
+    start_connect(&socket, target)?;
+    Ok(socket)
+}
+
+/// A UDP socket that talks to the target only.
+pub(crate) fn open_datagrams(target: SocketAddr, index: u32) -> rustix::io::Result<OwnedFd> {
+    let socket = open_socket(target, index, SocketType::DGRAM)?;
+    start_connect(&socket, target)?;
+    Ok(socket)
+}
+
+fn open_socket(target: SocketAddr, index: u32, kind: SocketType) -> rustix::io::Result<OwnedFd> {
     let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
-    set_tcp_nodelay(&socket, true)?;
+    let socket = socket_with(family, kind, flags, None)?;
     if target.is_ipv4() && target.ip().is_loopback() {
         bind(&socket, &SocketAddrV4::new(source(index), 0))?;
     }
-    match connect(&socket, &target) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+    Ok(socket)
+}
+
+fn start_connect(socket: &OwnedFd, target: SocketAddr) -> rustix::io::Result<()> {
+    match connect(socket, &target) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
         Err(error) => Err(error),
     }
 }

@@ -23,11 +23,13 @@ pub enum Transport {
     Ws,
     /// Binary messages of a WebSocket in TLS.
     Wss,
+    /// Binary frames on one QUIC stream, ALPN `linnet`.
+    Quic,
 }
 
 impl Transport {
     const fn tls(self) -> bool {
-        matches!(self, Self::Tls | Self::Wss)
+        matches!(self, Self::Tls | Self::Wss | Self::Quic)
     }
 
     const fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Transport {
             Self::Tls => "linnet-tls",
             Self::Ws => "linnet-ws",
             Self::Wss => "linnet-wss",
+            Self::Quic => "linnet-quic",
         }
     }
 }
@@ -62,7 +65,7 @@ impl Dialect for Linnet {
     fn session(&self, index: u32) -> Box<dyn Session> {
         let native = Native::new(index, self.payload_bytes, self.memory.clone());
         match self.transport {
-            Transport::Plain | Transport::Tls => Box::new(native),
+            Transport::Plain | Transport::Tls | Transport::Quic => Box::new(native),
             Transport::Ws | Transport::Wss => Box::new(WebSocket::new(native, index, &self.host)),
         }
     }
@@ -75,9 +78,13 @@ impl Dialect for Linnet {
         self.transport.tls()
     }
 
+    fn quic(&self) -> bool {
+        self.transport == Transport::Quic
+    }
+
     fn alpn(&self) -> Vec<Vec<u8>> {
         match self.transport {
-            Transport::Tls => vec![b"linnet".to_vec()],
+            Transport::Tls | Transport::Quic => vec![b"linnet".to_vec()],
             Transport::Wss => vec![b"http/1.1".to_vec()],
             Transport::Plain | Transport::Ws => Vec::new(),
         }

@@ -11,9 +11,10 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
+use crate::carrier::Carrier;
 use crate::dialect::{Broken, Dialect, Event, Session};
-use crate::limits::{READY_MAX, REASONS_MAX, RECEIVE_BYTES};
-use crate::link::{Buffers, Link};
+use crate::limits::{EXPIRE_EVERY, READY_MAX, REASONS_MAX, RECEIVE_BYTES};
+use crate::link::Buffers;
 use crate::tls::Tls;
 
 /// Marks the timer among ready descriptors; slots are far below.
@@ -39,10 +40,12 @@ pub(crate) struct Pool<'a> {
     epoll: OwnedFd,
     timer: OwnedFd,
     begun: Instant,
-    links: Vec<Option<Link>>,
+    links: Vec<Option<Carrier>>,
     ready: Vec<epoll::Event>,
     buffers: Buffers,
     events: Vec<Event>,
+    /// When a connection next wants to look at the clock.
+    expiry: Option<Instant>,
     /// While set, slots whose connection breaks are listed in `refused` instead of counted.
     pub(crate) forgiving: bool,
     /// Slots to connect again.
@@ -80,6 +83,7 @@ impl<'a> Pool<'a> {
             ready: Vec::with_capacity(READY_MAX),
             buffers: Buffers::new(RECEIVE_BYTES),
             events: Vec::new(),
+            expiry: None,
             forgiving: false,
             refused: Vec::new(),
             broken: 0,
@@ -112,14 +116,16 @@ impl<'a> Pool<'a> {
     pub(crate) fn connect(&mut self, slot: usize) {
         let index = self.index(slot);
         let tls = self.tls.as_mut().map(|tls| tls.for_slot(slot));
-        match Link::connect(self.target, index, self.dialect.session(index), tls) {
+        let quic = self.dialect.quic();
+        match Carrier::connect(self.target, index, self.dialect.session(index), tls, quic) {
             Ok(link) => self.add(slot, link),
             Err(reason) => self.note(slot, reason),
         }
     }
 
-    fn add(&mut self, slot: usize, link: Link) {
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT;
+    fn add(&mut self, slot: usize, mut link: Carrier) {
+        let flags = flags_of(&link);
+        self.expiry = earlier(self.expiry, link.expiry());
         match epoll::add(&self.epoll, link.socket(), data_of(slot), flags) {
             Ok(()) => self.links[slot] = Some(link),
             Err(error) => self.note(slot, Broken(format!("epoll: {error}"))),
@@ -186,6 +192,8 @@ impl<'a> Pool<'a> {
     /// # Errors
     /// When epoll fails: the process is of no use then.
     pub(crate) fn turn(&mut self, wait: Duration, happenings: &mut Vec<Happening>) -> Result<()> {
+        let left = |expiry: Instant| expiry.saturating_duration_since(Instant::now());
+        let wait = self.expiry.map_or(wait, |expiry| wait.min(left(expiry)));
         let timeout = Timespec::try_from(wait).context("the wait is too long")?;
         self.ready.clear();
         let space = rustix::buffer::spare_capacity(&mut self.ready);
@@ -198,7 +206,26 @@ impl<'a> Pool<'a> {
             self.drive(event.data.u64(), event.flags, happenings);
         }
         self.ready = ready;
+        if self.expiry.is_some_and(|expiry| expiry <= Instant::now()) {
+            self.expire(happenings);
+        }
         Ok(())
+    }
+
+    /// Lets every connection look at the clock; those on TCP have no use for it.
+    fn expire(&mut self, happenings: &mut Vec<Happening>) {
+        let mut next = None;
+        for slot in 0..self.links.len() {
+            let Some(link) = self.links[slot].as_mut() else { continue };
+            let outcome = link.expire(&mut self.buffers, &mut self.events);
+            next = earlier(next, link.expiry());
+            self.tell(slot, happenings);
+            if let Err(reason) = outcome {
+                self.note(slot, reason);
+            }
+        }
+        let soonest = Instant::now() + EXPIRE_EVERY;
+        self.expiry = next.map(|next| next.max(soonest));
     }
 
     fn drive(&mut self, data: u64, flags: epoll::EventFlags, happenings: &mut Vec<Happening>) {
@@ -230,12 +257,10 @@ impl<'a> Pool<'a> {
 
     /// Asks for writability exactly while bytes wait.
     fn watch(&mut self, slot: usize, before: bool) {
-        let Some(link) = &self.links[slot] else { return };
+        let Some(link) = &mut self.links[slot] else { return };
+        self.expiry = earlier(self.expiry, link.expiry());
         if link.wants_write() != before {
-            let write = epoll::EventFlags::OUT;
-            let flags = epoll::EventFlags::IN
-                | if link.wants_write() { write } else { epoll::EventFlags::empty() };
-            epoll::modify(&self.epoll, link.socket(), data_of(slot), flags)
+            epoll::modify(&self.epoll, link.socket(), data_of(slot), flags_of(link))
                 .expect("the socket is registered");
         }
     }
@@ -254,12 +279,24 @@ impl<'a> Pool<'a> {
     }
 }
 
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
+fn flags_of(link: &Carrier) -> epoll::EventFlags {
+    if link.wants_write() {
+        epoll::EventFlags::IN | epoll::EventFlags::OUT
+    } else {
+        epoll::EventFlags::IN
+    }
+}
+
 fn data_of(slot: usize) -> epoll::EventData {
     epoll::EventData::new_u64(u64::try_from(slot).expect("usize fits 64 bits"))
 }
 
 fn drive_link(
-    link: &mut Link,
+    link: &mut Carrier,
     flags: epoll::EventFlags,
     buffers: &mut Buffers,
     events: &mut Vec<Event>,

@@ -121,11 +121,11 @@ impl Native {
             return Err(Broken("a message has bytes left over".to_owned()));
         }
         self.newest = Some((view.room, view.seq));
-        if !self.ready && view.offset <= self.seen {
-            return Ok(()); // the connection before this one had it already
-        }
-        if self.ready && !self.syncing {
+        let live = self.ready && !self.syncing;
+        if live {
             self.seen = view.offset;
+        } else if view.offset <= self.seen {
+            return Ok(()); // catching up begins at the cursor, which may be behind what came live
         }
         if let Some(stamp) = Stamp::read(view.text.as_bytes()) {
             events.push(Event::Delivered { room: view.room.0, stamp });

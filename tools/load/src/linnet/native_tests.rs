@@ -156,6 +156,16 @@ fn what_the_last_connection_heard_is_not_heard_again() {
 }
 
 #[test]
+fn what_came_live_is_not_heard_again_while_catching_up() {
+    let mut session = session();
+    let heard = message(Stamp { sender: 1, seq: 1 });
+    let note: ServerMessage = RoomAt { room: RoomId(3), head: Seq(20), offset: Offset(99) }.into();
+    let input = [greeting(), welcome(), caught_up(90), heard.clone(), note, heard, caught_up(99)];
+    let (_, events) = feed(&mut session, &bytes(&input), 1_000);
+    assert_eq!(events.len(), 2, "{events:?}");
+}
+
+#[test]
 fn pings_and_read_marks_are_what_they_say() {
     let mut session = session();
     let pong: ServerMessage = Pong { time_ms: TimeMs(1) }.into();

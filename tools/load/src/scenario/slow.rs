@@ -16,6 +16,9 @@ use crate::run::Run;
 /// Receive window of the members that will stall, in bytes: small, so that the server feels it.
 const WINDOW_BYTES: usize = 4 * 1024;
 
+/// Payload in bytes: a run's messages are more than a server may keep for one session.
+const PAYLOAD_BYTES: usize = 1_000;
+
 /// Options of `slow`.
 #[derive(Args, Clone, Debug)]
 pub struct Slow {
@@ -51,6 +54,10 @@ impl Drive for Slow {
 
     fn unit(&self) -> u32 {
         self.sessions()
+    }
+
+    fn payload_bytes(&self) -> usize {
+        PAYLOAD_BYTES
     }
 
     fn check(&self, layout: &Layout, _dialect: &dyn Dialect) -> Result<()> {
