@@ -27,7 +27,7 @@ pub(crate) struct App {
     pub(crate) site: &'static [StaticFile],
     /// Port of the HTTPS listener, for redirects.
     pub(crate) https_port: u16,
-    network: RwLock<Network>,
+    network: RwLock<Arc<Network>>,
     claimable: Mutex<Option<Claimable>>,
     clock: Clock,
     clock_floor: wire::ids::TimeMs,
@@ -52,20 +52,20 @@ impl App {
             version: config.version,
             site: config.site,
             https_port,
-            network: RwLock::new(config.network),
+            network: RwLock::new(Arc::new(config.network)),
             claimable: Mutex::new(config.claim),
             clock: config.clock,
             clock_floor: config.clock_floor,
         })
     }
 
-    pub(crate) fn network(&self) -> Network {
+    pub(crate) fn network(&self) -> Arc<Network> {
         let network = self.network.read().unwrap_or_else(PoisonError::into_inner);
-        network.clone()
+        Arc::clone(&network)
     }
 
     pub(crate) fn set_network(&self, network: Network) {
-        *self.network.write().unwrap_or_else(PoisonError::into_inner) = network;
+        *self.network.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(network);
         self.refresh_leaf();
     }
 

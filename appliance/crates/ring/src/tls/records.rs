@@ -2,8 +2,8 @@
 //!
 //! A record that lies whole in the input is copied once, to where it is decrypted in place; only a
 //! partial one is kept, and without one there is no buffer. A peer's `KeyUpdate` ends the session
-//! with `internal_error`: the secret it starts from can't be had from rustls. Clients come to it
-//! after 2^24 records of AES-GCM if at all, and never with ChaCha20; they connect again.
+//! with `internal_error`: the secret it starts from can't be had from rustls. As a client
+//! rustls sends one after 2^24 records of AES-GCM and none with ChaCha20; clients connect again.
 
 use rustls::ExtractedSecrets;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
@@ -157,6 +157,9 @@ async fn answer(
         }
         Err(error) => error.into_response(),
     };
-    pages::secure(&mut response, host.as_ref().map(|host| host.as_str()));
+    // What those headers say is for pages; a session gets none.
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        pages::secure(&mut response, host.as_ref().map(|host| host.as_str()));
+    }
     response
 }
