@@ -41,6 +41,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     pub(crate) rings: Option<usize>,
 
+    /// Plan as if the machine had this much memory, in MiB; default: what it has.
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory: Option<u64>,
+
     /// Make a new data folder from a backup file, then end. The folder must be empty.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rebuild", "salvage", "rescue"])]
     pub(crate) restore: Option<PathBuf>,

@@ -15,8 +15,9 @@ const TOTAL_MIN: u64 = 64 * MIB;
 /// Most memory that linnetd plans with, so that a developer's machine behaves like a board.
 const TOTAL_MAX: u64 = 2048 * MIB;
 
-/// An idle TLS session with its kernel socket and core state (measured, engine.md e).
-const SESSION_BYTES: u64 = 20 * 1024;
+/// An idle TLS session with its kernel socket, its keys and the core's state (measured: 7.3 KB),
+/// and some for those that are busy: what is queued for them has a share of its own.
+const SESSION_BYTES: u64 = 8 * 1024;
 
 /// Who may use how much, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,11 @@ impl Budget {
         Self::of(memory.unwrap_or(TOTAL_MIN))
     }
 
+    /// The budget of a machine with this many MiB, or else of this one.
+    pub(crate) fn planned(memory_mib: Option<u64>) -> Self {
+        memory_mib.map_or_else(Self::of_this_machine, |mib| Self::of(mib.saturating_mul(MIB)))
+    }
+
     /// Connections that fit the share.
     pub(crate) fn sessions_max(&self) -> usize {
         usize::try_from(self.sessions / SESSION_BYTES).expect("a share of 2 GiB at most")
@@ -79,7 +85,7 @@ mod tests {
     fn a_board_with_one_gigabyte_plans_with_480_megabytes() {
         let budget = Budget::of(1024 * MIB);
         assert_eq!(budget.total / MIB, 481);
-        assert!(budget.sessions_max() > 9_000);
+        assert!(budget.sessions_max() > 24_000);
     }
 
     #[test]

@@ -112,7 +112,7 @@ enum Served {
 impl Start<'_> {
     /// Recovers and serves until the end. With an error, what was started has been told to end.
     fn serve(&self, data: &DataFolder, listeners: &Listeners) -> anyhow::Result<Served> {
-        let budget = Budget::of_this_machine();
+        let budget = Budget::planned(self.args.memory);
         let recovered = match recover::recover(data, wish(self.args, &budget), &self.status)? {
             Outcome::Ready(recovered) => *recovered,
             Outcome::Rescue(case) => return Ok(Served::Rescue(case)),
@@ -156,7 +156,7 @@ impl Start<'_> {
     /// Why the box could not start, with what can be read, so that the owner gets a backup.
     fn case(&self, data: Option<&DataFolder>, error: &anyhow::Error) -> rescue::Case {
         let reason = format!("The box could not start: {error:#}");
-        let wish = wish(self.args, &Budget::of_this_machine());
+        let wish = wish(self.args, &Budget::planned(self.args.memory));
         let readable = data.map(|data| (data, recover::recover(data, wish, &self.status)));
         match readable {
             Some((data, Ok(Outcome::Ready(recovered)))) => rescue::Case {

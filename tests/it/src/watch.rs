@@ -77,8 +77,8 @@ pub fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is alive").count()
 }
 
-/// Proportional set size without files: the program itself is shared with the servers of other tests,
-/// whose ends would count as growth of this one.
+/// Proportional set size without files: the program itself is shared with the servers of other
+/// tests, whose ends would count as growth of this one.
 fn pss_kib(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("it is alive");
     let line = text.lines().find_map(|line| line.strip_prefix("Pss_Anon:"));

@@ -1,4 +1,5 @@
 //! One binary for every test against a real `linnetd`.
+#![allow(clippy::unwrap_used, reason = "a test's unwrap is an assertion")]
 
 #[path = "cases/backup.rs"]
 mod backup;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::config::RingConfig;
-use crate::limits::{PING_AFTER_DEFAULT, UNSENT_BYTES_MAX};
+use crate::limits::{PING_AFTER_DEFAULT, PONG_WITHIN_DEFAULT, UNSENT_BYTES_MAX};
 
 /// What to do about a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub(crate) fn ready_socket(stream: &TcpStream) -> std::io::Result<()> {
     socket.set_nonblocking(false)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive)?;
+    // Keep-alive rests while something is un-acked; without this the kernel tries for 15 minutes.
+    socket.set_tcp_user_timeout(Some(PING_AFTER_DEFAULT + PONG_WITHIN_DEFAULT))?;
     socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
 

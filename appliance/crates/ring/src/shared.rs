@@ -1,5 +1,5 @@
-//! Server messages that are encoded once per encoding, however many sessions get them: one frame, or
-//! news for the same sessions bundled into one piece.
+//! Server messages that are encoded once per encoding, however many sessions get them: one frame,
+//! or news for the same sessions bundled into one piece.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,4 +1,5 @@
-//! How often one household of addresses may connect. Pure: the time is passed in; memory is bounded.
+//! How often one household of addresses may connect. Pure: the time is passed in; memory is
+//! bounded.
 //!
 //! A connection costs a TLS handshake at most, so this bounds what one address costs in processor
 //! time, as the places bound what it costs in memory. Who comes too often is closed before any

@@ -1,5 +1,5 @@
-//! Frames that are too long, whole or in pieces, and bytes that mean nothing, at every step of every
-//! door: the server says why, or closes, at once, and holds none of it.
+//! Frames that are too long, whole or in pieces, and bytes that mean nothing, at every step of
+//! every door: the server says why, or closes, at once, and holds none of it.
 
 use std::io::{Read as _, Write};
 use std::time::{Duration, Instant};
