@@ -212,6 +212,7 @@ impl Client {
             ServerMessage::Room(room) => self.copy.room(&room)?,
             ServerMessage::RoomGone(gone) => self.copy.gone(gone.room),
             ServerMessage::MemberChange(change) => self.copy.member(&change)?,
+            ServerMessage::MembersChanged(change) => self.copy.members(&change)?,
             ServerMessage::Message(message) => self.copy.message(&message)?,
             ServerMessage::ReadMark(mark) => self.copy.read(&mark),
             ServerMessage::CaughtUp(caught_up) => {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use wire::ids::{Counter, DeviceId, RoomId, Seq, UserId};
-use wire::server::{HistoryPage, MemberChange, Message, ReadMark, Room};
+use wire::server::{
+    HistoryPage, MemberChange, MemberMoved, MembersChanged, Message, ReadMark, Room,
+};
 
 use crate::violation::{Checked, broken, ensure};
 
@@ -76,6 +78,14 @@ impl Copy {
             room.members.entry(change.user).or_default();
         } else {
             room.members.remove(&change.user);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn members(&mut self, changed: &MembersChanged) -> Checked {
+        let room = changed.room;
+        for MemberMoved { offset, user, joined } in changed.members.iter().copied() {
+            self.member(&MemberChange { offset, room, user, joined })?;
         }
         Ok(())
     }

@@ -67,6 +67,7 @@ impl Machine {
     pub(crate) fn new(random: &mut Random, plan: &Plan, faults: Faults) -> Self {
         let mut config = Config { version: "simulated".to_owned(), ..Config::default() };
         config.shares.checkpoint_records = plan.checkpoint_records;
+        config.shares.crowd_members = plan.crowd_members;
         config.shares.hot_bytes_max = plan.hot_bytes_max;
         config.shares.pending_bytes_max = plan.pending_bytes_max;
         config.shares.log_reserve_bytes = 4 * 1024;

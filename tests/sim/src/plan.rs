@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) disk_full: bool,
     pub(crate) segment_bytes: u64,
     pub(crate) checkpoint_records: u64,
+    /// Members above which joins and leaves are told in lists.
+    pub(crate) crowd_members: usize,
     pub(crate) hot_bytes_max: usize,
     pub(crate) pending_bytes_max: usize,
     pub(crate) queue_bytes_max: usize,
@@ -59,6 +61,7 @@ impl Plan {
             disk_full: !calm && random.chance(250),
             segment_bytes: random.pick(&[64, 96, 128]) * 1024,
             checkpoint_records: random.pick(&[5, 20, 60, 400]),
+            crowd_members: random.pick(&[1, 3, 64]),
             hot_bytes_max: random.pick(&[0, 4_000, 1_000_000]),
             pending_bytes_max: random.pick(&[8_000, 60_000, 1_000_000]),
             queue_bytes_max: random.pick(&[2_000, 12_000, 100_000]),

@@ -109,6 +109,10 @@ export function apply(copy: Copy, message: ServerMessage): void {
       return dropRoom(copy, message.body.room);
     case "member_change":
       return applyMember(copy, message.body);
+    case "members_changed":
+      return message.body.members.forEach((moved) =>
+        applyMember(copy, { ...moved, room: message.body.room }),
+      );
     case "message":
       return applyMessage(copy, message.body);
     case "read_mark":

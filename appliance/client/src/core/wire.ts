@@ -120,6 +120,10 @@ export interface MemberChange {
   user: number;
   joined: boolean;
 }
+export interface MembersChanged {
+  room: number;
+  members: { offset: number; user: number; joined: boolean }[];
+}
 export interface ReadMark {
   offset: number;
   room: number;
@@ -167,6 +171,7 @@ interface Bodies {
   history_page: HistoryPage;
   pong: Pong;
   closing: Closing;
+  members_changed: MembersChanged;
 }
 export type ServerMessage = { [K in keyof Bodies]: { kind: K; body: Bodies[K] } }[keyof Bodies];
 export type ServerFrame = ServerMessage & { request: number };
@@ -280,4 +285,8 @@ const SHAPES: { [K in keyof Bodies]: Check } = {
   }),
   pong: shape({ time_ms: whole }),
   closing: shape({ reason: text, text, retry_after_ms: maybe(whole) }),
+  members_changed: shape({
+    room: whole,
+    members: list(shape({ offset: whole, user: whole, joined: flag })),
+  }),
 };

@@ -264,7 +264,9 @@ impl Rig {
                 let count = to.as_slice().len() as u64;
                 match message {
                     ServerMessage::Message(_) => self.deliveries += count,
-                    ServerMessage::MemberChange(_) => self.member_frames += count,
+                    ServerMessage::MemberChange(_) | ServerMessage::MembersChanged(_) => {
+                        self.member_frames += count;
+                    }
                     other => drop(black_box(other)),
                 }
             }

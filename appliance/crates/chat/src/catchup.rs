@@ -61,9 +61,10 @@ enum Work {
     },
     Gone(RoomId),
     Room(RoomId),
+    /// `after`: the newest change that was sent.
     Members {
         room: RoomId,
-        after: UserId,
+        after: Offset,
     },
     Messages {
         room: RoomId,

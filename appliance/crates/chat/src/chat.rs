@@ -9,6 +9,7 @@ use crate::audience::Audiences;
 use crate::card::Card;
 use crate::checkpoint::Checkpoints;
 use crate::config::{Config, Mutant};
+use crate::crowd::Crowds;
 use crate::cursor::Cursors;
 use crate::entry::Entry;
 use crate::hot::Hot;
@@ -37,6 +38,7 @@ pub struct Chat {
     pub(crate) pending: Pending,
     pub(crate) hot: Hot,
     pub(crate) cursors: Cursors,
+    pub(crate) crowds: Crowds,
     pub(crate) reads: Reads,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) card: Card,
@@ -76,6 +78,7 @@ impl Chat {
             pending: Pending::starting_at(head),
             hot: Hot::starting_at(head),
             cursors: Cursors::default(),
+            crowds: Crowds::default(),
             reads: Reads::default(),
             checkpoints: Checkpoints::default(),
             card: Card::default(),
@@ -193,13 +196,14 @@ impl Chat {
         let up_to = up_to.min(self.state.head());
         self.pending.release(up_to);
         self.card.settled(up_to);
-        self.tell_caught_up(up_to);
+        self.tell_caught_up();
         self.take_turns();
     }
 
     fn tick(&mut self) {
         self.close_overdue();
         self.flush_cursors_by_time();
+        self.tell_crowds_by_time();
         self.send_notes();
         self.take_turns();
     }

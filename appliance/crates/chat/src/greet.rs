@@ -92,11 +92,10 @@ impl Chat {
     }
 
     /// Tells sessions that got news and stayed live how far they have come.
-    pub(crate) fn tell_caught_up(&mut self, up_to: Offset) {
-        let owed = self.pending.take_owed();
-        if owed.is_empty() {
-            return;
-        }
+    pub(crate) fn tell_caught_up(&mut self) {
+        let Some(up_to) = self.crowds.cursor(self.pending.durable()) else { return };
+        let more = self.crowds.vouch();
+        let owed = self.pending.owed(more);
         let to = self.still_live(owed, up_to);
         let ahead = u64::from(self.config.is(Mutant::CursorAhead));
         let cursor = Offset(up_to.0 + ahead);

@@ -15,6 +15,7 @@ mod chat;
 mod checkpoint;
 mod commands;
 mod config;
+mod crowd;
 mod cursor;
 mod entry;
 mod greet;

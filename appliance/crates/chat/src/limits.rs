@@ -39,6 +39,19 @@ pub const AUDIENCE_SESSIONS_MAX: usize = 512 * 1024;
 /// Members up to which a room shows read marks; above it they would outnumber the messages.
 pub const READ_MARKS_MEMBERS_MAX: usize = 64;
 
+/// Members above which joins and leaves are told in lists: read marks end there too.
+pub const CROWD_MEMBERS: usize = READ_MARKS_MEMBERS_MAX;
+
+/// Joins and leaves in large rooms wait this long for others to be told with.
+pub const CROWD_WAIT_MS: u64 = 1_000;
+
+/// Joins and leaves that may wait: a list of all of them in JSON fits one frame (50 bytes each).
+pub const CROWD_CHANGES_MAX: usize = 4_096;
+
+/// Lists of receivers that wait for a cursor in one room before they are made one: they differ only
+/// when members came or went meanwhile.
+pub const OWED_LISTS_MAX: usize = 8;
+
 /// Time from connection to `hello`.
 pub const HELLO_MS: u64 = 10_000;
 
@@ -105,6 +118,8 @@ pub struct Shares {
     pub log_reserve_bytes: u64,
     /// Records after which a checkpoint comes.
     pub checkpoint_records: u64,
+    /// Members of a room above which joins and leaves are told in lists.
+    pub crowd_members: usize,
 }
 
 impl Default for Shares {
@@ -116,6 +131,7 @@ impl Default for Shares {
             unsaved_bytes_max: 48 * 1024 * 1024,
             log_reserve_bytes: 1024 * 1024,
             checkpoint_records: CHECKPOINT_RECORDS,
+            crowd_members: CROWD_MEMBERS,
         }
     }
 }
@@ -127,4 +143,5 @@ const _: () = assert!(HISTORY_BYTES > TEXT_BYTES_MAX * 6);
 const _: () = assert!(HISTORY_PAGE_MAX as u64 <= MARK_SPACING);
 const _: () =
     assert!(MEMBERS_PER_ROOM_MAX * 32 + TEXT_BYTES_MAX * 6 < wire::limits::SERVER_FRAME_BYTES_MAX);
+const _: () = assert!(CROWD_CHANGES_MAX * 64 < wire::limits::SERVER_FRAME_BYTES_MAX);
 const _: () = assert!(SESSIONS_PER_DEVICE_MAX >= 2);

@@ -2,7 +2,9 @@
 
 use wire::ids::{DeviceId, Offset, RoomId, Seq, UserId};
 use wire::record::{CursorsMoved, MemberAdded, MemberRemoved, RoomAdded};
-use wire::server::{Member, MemberChange, Message, ReadMark, Reason, Room, RoomGone, User};
+use wire::server::{
+    Member, MemberChange, MemberMoved, Message, ReadMark, Reason, Room, RoomGone, User,
+};
 use wire::{RecordBody, ServerMessage};
 
 use crate::chat::Chat;
@@ -94,13 +96,21 @@ impl Chat {
 
     fn tell_joined(&mut self, offset: Offset, body: &MemberAdded) {
         self.audiences.forget(body.room);
-        let to = self.others(body.room, body.user);
-        self.tell_member(offset, body.room, body.user, true, to.clone());
-        self.tell_read(offset, body.room, body.user, to);
-        let last = self.newest_visible(body.user, body.room);
-        let body_here = last.and_then(|seq| self.hot.get(body.room, seq)).cloned();
+        let (room, user) = (body.room, body.user);
+        if self.tells_members_at_once(room) {
+            let to = self.others(room, user);
+            self.tell(room, to.clone(), MemberChange { offset, room, user, joined: true }.into());
+            self.tell_read(offset, room, user, to);
+        } else {
+            self.gather_member(room, MemberMoved { offset, user, joined: true });
+        }
         let mut joined = Vec::new();
         self.sessions.add_live(body.user, body.room, &mut joined);
+        if joined.is_empty() {
+            return;
+        }
+        let last = self.newest_visible(body.user, body.room);
+        let body_here = last.and_then(|seq| self.hot.get(body.room, seq)).cloned();
         if last.is_some() && body_here.is_none() {
             // The newest message is on the card only: let the newcomer's sessions pull.
             return self.turn_dirty(joined, body.room);
@@ -115,27 +125,22 @@ impl Chat {
         let mut gone = Vec::new();
         self.sessions.add_live(body.user, body.room, &mut gone);
         self.tell(body.room, gone, RoomGone { offset, room: body.room }.into());
-        let to = self.audience(body.room);
-        self.tell_member(offset, body.room, body.user, false, to.clone());
+        let (room, user) = (body.room, body.user);
+        if self.tells_members_at_once(room) {
+            let to = self.audience(room);
+            self.tell(room, to, MemberChange { offset, room, user, joined: false }.into());
+        } else {
+            self.gather_member(room, MemberMoved { offset, user, joined: false });
+        }
         let Some(room) = self.state.room(body.room) else { return };
         if room.present == READ_MARKS_MEMBERS_MAX {
             // Small enough again to show read marks: members have not seen them so far.
             let users: Vec<UserId> = room.present_members().map(|member| member.user).collect();
+            let to = self.audience(body.room);
             for user in users {
                 self.tell_read(offset, body.room, user, to.clone());
             }
         }
-    }
-
-    fn tell_member(
-        &mut self,
-        offset: Offset,
-        room: RoomId,
-        user: UserId,
-        joined: bool,
-        to: Targets,
-    ) {
-        self.tell(room, to, MemberChange { offset, room, user, joined }.into());
     }
 
     fn tell_message(&mut self, entry: &Entry) {
@@ -170,7 +175,7 @@ impl Chat {
     }
 
     /// One member's read cursor, in rooms that show them.
-    fn tell_read(&mut self, offset: Offset, room: RoomId, user: UserId, to: Targets) {
+    pub(crate) fn tell_read(&mut self, offset: Offset, room: RoomId, user: UserId, to: Targets) {
         let Some((known, member)) = self.state.member(room, user) else { return };
         if shows_reads(known) && member.read.0 > 0 {
             let seq = member.read;
@@ -178,7 +183,7 @@ impl Chat {
         }
     }
 
-    fn tell(&mut self, room: RoomId, to: impl Into<Targets>, message: ServerMessage) {
+    pub(crate) fn tell(&mut self, room: RoomId, to: impl Into<Targets>, message: ServerMessage) {
         let to = to.into();
         if !to.is_empty() {
             let output = Output::Send { to, request: 0, message, flush_note: false };

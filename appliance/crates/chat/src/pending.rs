@@ -1,11 +1,12 @@
 //! Outputs held until the records they reflect are durable: one queue, in order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wire::ServerMessage;
 use wire::ids::{Offset, RoomId};
 
 use crate::audience::same_list;
+use crate::limits::OWED_LISTS_MAX;
 use crate::port::{Output, Targets};
 
 /// Bytes a held output takes beside its texts.
@@ -80,6 +81,10 @@ impl Pending {
             if lists.last().is_none_or(|last| !same_list(last, to)) {
                 lists.push(to.clone());
             }
+            if lists.len() > OWED_LISTS_MAX {
+                let all: BTreeSet<_> = lists.iter().flat_map(Targets::as_slice).copied().collect();
+                *lists = vec![all.into_iter().collect::<Vec<_>>().into()];
+            }
         }
         self.ready.push_back(held.output);
     }
@@ -92,9 +97,10 @@ impl Pending {
         }
     }
 
-    /// The sessions that got news since the last time, by the room of the news.
-    pub(crate) fn take_owed(&mut self) -> BTreeMap<RoomId, Vec<Targets>> {
-        std::mem::take(&mut self.owed)
+    /// The sessions that got news since the last time, by the room of the news. With `more` they
+    /// are owed another one.
+    pub(crate) fn owed(&mut self, more: bool) -> BTreeMap<RoomId, Vec<Targets>> {
+        if more { self.owed.clone() } else { std::mem::take(&mut self.owed) }
     }
 
     fn pop(&mut self) {
@@ -146,6 +152,7 @@ pub(crate) fn message_bytes(message: &ServerMessage) -> usize {
         ServerMessage::HistoryPage(body) => {
             body.messages.iter().map(|message| 64 + message.text.len()).sum()
         }
+        ServerMessage::MembersChanged(body) => 32 + size_of_val(&body.members[..]),
         ServerMessage::User(body) => 32 + body.name.len(),
         _ => 48,
     }

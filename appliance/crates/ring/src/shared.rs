@@ -140,7 +140,7 @@ const fn is_news(message: &ServerMessage) -> bool {
     use ServerMessage as M;
     match message {
         M::User(_) | M::Room(_) | M::RoomGone(_) | M::MemberChange(_) | M::Message(_) => true,
-        M::ReadMark(_) | M::CaughtUp(_) => true,
+        M::ReadMark(_) | M::CaughtUp(_) | M::MembersChanged(_) => true,
         M::Greeting(_) | M::Welcome(_) | M::Ack(_) | M::Refused(_) | M::AlreadyApplied(_) => false,
         M::Error(_) | M::RoomAt(_) | M::HistoryPage(_) | M::Pong(_) | M::Closing(_) => false,
     }

@@ -11,8 +11,9 @@ use crate::record::{
     MemberRemoved, MessagePosted, RecordBody, RoomAdded, UserAdded,
 };
 use crate::server::{
-    Ack, AlreadyApplied, CaughtUp, Closing, Error, Greeting, HistoryPage, MemberChange, Message,
-    Pong, ReadMark, Refused, Room, RoomAt, RoomGone, ServerMessage, User, Welcome,
+    Ack, AlreadyApplied, CaughtUp, Closing, Error, Greeting, HistoryPage, MemberChange,
+    MembersChanged, Message, Pong, ReadMark, Refused, Room, RoomAt, RoomGone, ServerMessage, User,
+    Welcome,
 };
 
 /// Number of a kind, as in the envelope and in the log.
@@ -125,6 +126,7 @@ kinds!(ServerMessage {
     0x010f "history_page" HistoryPage(HistoryPage),
     0x0110 "pong" Pong(Pong),
     0x0111 "closing" Closing(Closing),
+    0x0112 "members_changed" MembersChanged(MembersChanged),
 });
 
 kinds!(RecordBody {

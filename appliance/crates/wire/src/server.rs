@@ -239,6 +239,28 @@ pub struct MemberChange {
     pub joined: bool,
 }
 
+/// Others joined or left a room with many members: what came in the last moments, each user once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MembersChanged {
+    /// Which room.
+    pub room: RoomId,
+    /// Ascending by offset. The receiver may be among them.
+    pub members: Vec<MemberMoved>,
+}
+
+/// One of [`MembersChanged`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberMoved {
+    /// Offset of the change.
+    pub offset: Offset,
+    /// Who.
+    pub user: UserId,
+    /// True when joined, false when left.
+    pub joined: bool,
+}
+
 /// One message in its final state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -350,4 +372,5 @@ pub enum ServerMessage {
     HistoryPage(HistoryPage),
     Pong(Pong),
     Closing(Closing),
+    MembersChanged(MembersChanged),
 }

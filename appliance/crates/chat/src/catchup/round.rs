@@ -129,17 +129,18 @@ impl Chat {
         (me.joined <= sync.from).then_some(known)
     }
 
-    fn send_members(&self, sync: &mut Sync, room: RoomId, after: UserId) -> Step {
+    /// In the order of their changes, as clients take nothing older than what they have.
+    fn send_members(&self, sync: &mut Sync, room: RoomId, after: Offset) -> Step {
         let Some(known) = self.unbroken(sync, room) else { return Step::Next };
-        let rest = (Bound::Excluded(after), Bound::Unbounded);
-        for (user, member) in known.members.range(rest) {
-            if member.changed() <= sync.from || *user == sync.user {
-                continue;
-            }
-            let (offset, joined) = (member.changed(), member.present);
-            sync.push(MemberChange { offset, room, user: *user, joined }.into());
+        let others = known.members.values().filter(|member| member.user != sync.user);
+        let mut missed: Vec<&Membership> =
+            others.filter(|member| member.changed() > after.max(sync.from)).collect();
+        missed.sort_unstable_by_key(|member| member.changed());
+        for member in missed {
+            let (offset, user, joined) = (member.changed(), member.user, member.present);
+            sync.push(MemberChange { offset, room, user, joined }.into());
             if sync.full() {
-                return Step::Again(Work::Members { room, after: *user });
+                return Step::Again(Work::Members { room, after: offset });
             }
         }
         Step::Next
@@ -219,7 +220,7 @@ fn plan_room(sync: &mut Sync, room: &Room, me: &Membership) {
     }
     let facts = &room.facts;
     if facts.members_changed > from {
-        sync.work.push_back(Work::Members { room: id, after: UserId(0) });
+        sync.work.push_back(Work::Members { room: id, after: Offset(0) });
     }
     if facts.head_offset > from {
         sync.work.push_back(Work::Messages { room: id, next: None });

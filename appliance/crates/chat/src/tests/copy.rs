@@ -42,17 +42,26 @@ impl Copy {
                 self.messages.retain(|(room, _), _| *room != gone.room);
             }
             ServerMessage::MemberChange(change) => {
-                let Some(room) = self.rooms.get_mut(&change.room) else { return };
-                if change.joined {
-                    room.members.entry(change.user).or_default();
-                } else {
-                    room.members.remove(&change.user);
+                self.member(change.room, change.user, change.joined);
+            }
+            ServerMessage::MembersChanged(change) => {
+                for moved in &change.members {
+                    self.member(change.room, moved.user, moved.joined);
                 }
             }
             ServerMessage::Message(message) => self.message(message),
             ServerMessage::ReadMark(mark) => self.read(mark.room, mark.user, mark.seq),
             ServerMessage::CaughtUp(caught_up) => self.cursor = caught_up.cursor,
             _ => {}
+        }
+    }
+
+    fn member(&mut self, room: RoomId, user: UserId, joined: bool) {
+        let Some(room) = self.rooms.get_mut(&room) else { return };
+        if joined {
+            room.members.entry(user).or_default();
+        } else {
+            room.members.remove(&user);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod copy;
+mod crowd;
 mod delivery;
 mod durability;
 mod harness;

@@ -15,8 +15,8 @@ use linnet_wire::record::{
 };
 use linnet_wire::server::{
     Ack, AlreadyApplied, CaughtUp, Closing, Error, Greeting, HistoryPage, Member, MemberChange,
-    Message, Pong, ReadMark, Reason, Refused, Role, Room, RoomAt, RoomGone, RoomKind, SyncMode,
-    User, Welcome,
+    MemberMoved, MembersChanged, Message, Pong, ReadMark, Reason, Refused, Role, Room, RoomAt,
+    RoomGone, RoomKind, SyncMode, User, Welcome,
 };
 use linnet_wire::{ClientMessage, RecordBody, ServerMessage};
 
@@ -148,6 +148,11 @@ fn changes() -> Vec<ServerMessage> {
         ReadMark { offset, room: room_id, user, seq: Seq(129) }.into(),
         CaughtUp { cursor: offset }.into(),
         RoomAt { room: room_id, head: Seq(129), offset }.into(),
+        MembersChanged {
+            room: room_id,
+            members: vec![MemberMoved { offset, user, joined: false }],
+        }
+        .into(),
     ]
 }
 
