@@ -7,10 +7,11 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use rustix::process::{Resource, getrlimit};
+use session::answers::closing;
 use wire::server::Closing;
 
 use crate::config::RingConfig;
-use crate::driver::{self, Driver, Shared};
+use crate::driver::{Driver, Shared};
 use crate::error::StartError;
 use crate::event::RingEvent;
 use crate::handle::{Port, RingHandle};
@@ -71,7 +72,7 @@ impl Rings {
 impl Drop for Rings {
     fn drop(&mut self) {
         if !self.threads.is_empty() {
-            self.stop(driver::closing());
+            self.stop(closing());
         }
     }
 }
