@@ -1,27 +1,8 @@
-//! What this thread tells the core, and the names both use for a session.
+//! What this thread tells the core.
 
-use std::fmt;
 use std::net::SocketAddr;
 
-use wire::ClientMessage;
-
-use crate::limits::RING;
-
-/// A session: [`RING`] in the top eight bits, then a number that is never used again.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(pub u64);
-
-impl SessionId {
-    pub(crate) const fn new(number: u64) -> Self {
-        Self((RING as u64) << 56 | number & (u64::MAX >> 8))
-    }
-}
-
-impl fmt::Debug for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SessionId(quic:{})", self.0 & (u64::MAX >> 8))
-    }
-}
+use wire::{ClientMessage, SessionId};
 
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,7 +36,9 @@ impl Frame {
         }
     }
 
-    pub(crate) const fn bytes(&self) -> &Bytes {
+    /// The native frame.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 

@@ -9,13 +9,14 @@ use std::rc::Rc;
 use session::pace::AskedPages;
 use session::slow::{Caps, Offer};
 use tokio::sync::Notify;
+use wire::SessionId;
 
 use crate::admission::Load;
 use crate::config::QuicConfig;
-use crate::event::{CloseReason, Event, SessionId};
+use crate::event::{CloseReason, Event};
 use crate::events::Deliver;
 use crate::frame::Frame;
-use crate::limits::SESSION_BYTES_PRESSED;
+use crate::limits::{RING, SESSION_BYTES_PRESSED};
 use crate::outbound::Outbound;
 
 /// Shared by all tasks.
@@ -103,7 +104,8 @@ impl Hall {
         let number = self.last_number.get() + 1;
         self.last_number.set(number);
         let seat = Rc::new(Seat {
-            id: SessionId::new(number),
+            // Numbered on for ever, where rings have a generation and a slot.
+            id: SessionId((RING as u64) << 56 | number & (u64::MAX >> 8)),
             state: RefCell::new(State {
                 outbound: Outbound::default(),
                 asked_pages: AskedPages::default(),

@@ -24,7 +24,7 @@ mod transport;
 
 pub use config::{Admit, Door, QuicConfig};
 pub use error::StartError;
-pub use event::{CloseReason, Event, SessionId};
+pub use event::{CloseReason, Event};
 pub use frame::Frame;
 pub use outbox::{Orders, Outbox, QuicHandle, queue};
 pub use parting::close_code;

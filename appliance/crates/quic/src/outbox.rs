@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use wire::{SessionId, Targets};
 
-use crate::event::SessionId;
 use crate::frame::Frame;
 use crate::limits::{BATCH_COMMANDS_MAX, BATCHES_MAX};
 
 /// What the other threads want of this one.
 pub(crate) enum Command {
-    Send { to: Box<[SessionId]>, frame: Frame, flush_note: bool },
+    Send { to: Targets, frame: Frame, flush_note: bool },
     Close { session: SessionId, frame: Frame },
     Stop { frame: Frame, until: Instant },
 }
@@ -52,8 +52,8 @@ impl Outbox {
     /// Sends a frame to sessions; those that are gone are skipped. Waits while a full batch meets
     /// a full queue. With `flush_note` each session reports [`crate::Event::Flushed`], the frame is
     /// never dropped, and fan-out (news with request 0) behind it is taken again after an overflow.
-    pub fn send(&mut self, to: impl Into<Box<[SessionId]>>, frame: Frame, flush_note: bool) {
-        self.push(Command::Send { to: to.into(), frame, flush_note });
+    pub fn send(&mut self, to: Targets, frame: Frame, flush_note: bool) {
+        self.push(Command::Send { to, frame, flush_note });
     }
 
     /// Sends a last frame, usually `closing`, then closes the session once it is out.

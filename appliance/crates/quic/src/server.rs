@@ -30,6 +30,7 @@ use crate::{talk, transport};
 pub struct Quic {
     handle: QuicHandle,
     address: SocketAddr,
+    stopping: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -70,7 +71,7 @@ impl Quic {
             })
             .map_err(io("the QUIC thread does not start"))?;
         let address = is_ready.recv().expect("the thread says whether it is ready")?;
-        Ok(Self { handle, address, thread: Some(thread) })
+        Ok(Self { handle, address, stopping: false, thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -79,23 +80,25 @@ impl Quic {
         self.address
     }
 
-    /// Tells every session why, gives the last frames a bounded time, and ends the thread.
-    pub fn shutdown(mut self, closing: Closing) {
-        self.stop(closing);
+    /// Tells every session why and gives the last frames a bounded time; does not wait for it.
+    pub fn begin_shutdown(&mut self, closing: Closing) {
+        if !std::mem::replace(&mut self.stopping, true) {
+            self.handle.outbox().stop(Frame::new(closing, 0), Instant::now() + SHUTDOWN_WITHIN);
+        }
     }
 
-    fn stop(&mut self, closing: Closing) {
-        let Some(thread) = self.thread.take() else { return };
-        self.handle.outbox().stop(Frame::new(closing, 0), Instant::now() + SHUTDOWN_WITHIN);
-        if thread.join().is_err() {
-            tracing::error!("the QUIC thread had panicked");
-        }
+    /// The same, and waits for the end of the thread.
+    pub fn shutdown(mut self, closing: Closing) {
+        self.begin_shutdown(closing);
     }
 }
 
 impl Drop for Quic {
     fn drop(&mut self) {
-        self.stop(answers::closing());
+        self.begin_shutdown(answers::closing());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the QUIC thread had panicked");
+        }
     }
 }
 
@@ -139,7 +142,9 @@ async fn take_orders(hall: &Hall, mut orders: Orders) -> Instant {
         for command in batch {
             match command {
                 Command::Send { to, frame, flush_note } => {
-                    to.iter().for_each(|session| hall.offer(*session, &frame, flush_note));
+                    for session in to.as_slice() {
+                        hall.offer(*session, &frame, flush_note);
+                    }
                 }
                 Command::Close { session, frame } => {
                     hall.dismiss(session, &frame, CloseReason::Asked);

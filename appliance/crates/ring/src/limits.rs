@@ -6,8 +6,9 @@ use std::time::Duration;
 pub use session::limits::*;
 use wire::limits::SERVER_FRAME_BYTES_MAX;
 
-/// Most ring threads: the ring number has eight bits in a session id.
-pub const RINGS_MAX: usize = 256;
+/// Most ring threads: the ring number has eight bits in a session id, and the last number is left
+/// to sessions that live elsewhere.
+pub const RINGS_MAX: usize = 255;
 
 /// Connections one ring accepts unless configured, by its fixed-file table (8 bytes each); the
 /// memory budget usually refuses earlier.

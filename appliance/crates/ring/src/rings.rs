@@ -37,7 +37,7 @@ impl Rings {
         let mut rings = Self { handle: RingHandle::new(Vec::new()), threads: Vec::new() };
         let mut ports = Vec::new();
         for ring in 0..config.rings {
-            let ring = u8::try_from(ring).expect("at most 256 rings");
+            let ring = u8::try_from(ring).expect("at most 255 rings");
             let (port, thread) = start_one(ring, &config, &events)?;
             ports.push(port);
             rings.handle = RingHandle::new(ports.clone());
@@ -80,7 +80,7 @@ impl Drop for Rings {
 /// Checks what was configured and lowers it to what the process may have.
 fn check(mut config: RingConfig) -> Result<RingConfig, StartError> {
     if !(1..=RINGS_MAX).contains(&config.rings) {
-        return Err(StartError::Config("the number of rings must be 1 to 256"));
+        return Err(StartError::Config("the number of rings must be 1 to 255"));
     }
     if !config.receive_buffers.is_power_of_two() || config.receive_buffers > 1 << 15 {
         return Err(StartError::Config("receive buffers must be a power of two up to 32,768"));

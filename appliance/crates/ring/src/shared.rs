@@ -91,6 +91,12 @@ impl SharedFrame {
         }
     }
 
+    /// The bytes of the native frame, for sessions that are not a ring's.
+    #[must_use]
+    pub fn native(&self) -> &[u8] {
+        self.bytes(Encoding::Native)
+    }
+
     /// The bytes for the socket, WebSocket headers included.
     pub(crate) fn bytes(&self, encoding: Encoding) -> &[u8] {
         let Inner { native, binary, text, .. } = &*self.0;

@@ -1,8 +1,8 @@
 //! The end: by the core, by the server's stop, and when nobody listens any more.
 
 use linnet_quic::{CloseReason, Event, Frame, QuicConfig};
-use wire::ServerMessage;
 use wire::server::{Closing, Reason};
+use wire::{ServerMessage, Targets};
 
 use crate::rig::{Server, pong};
 
@@ -15,10 +15,10 @@ fn the_last_frame_arrives_before_the_connection_is_closed() {
     let mut server = Server::start(QuicConfig::default());
     let (mut client, session) = server.welcomed();
     for request in 1..=50 {
-        server.outbox.send([session], Frame::new(pong(), request), false);
+        server.outbox.send(Targets::One(session), Frame::new(pong(), request), false);
     }
     server.outbox.close(session, Frame::new(closing(Reason::BadToken), 0));
-    server.outbox.send([session], Frame::new(pong(), 99), false);
+    server.outbox.send(Targets::One(session), Frame::new(pong(), 99), false);
     server.outbox.flush();
     assert_eq!(server.next(), Event::Closed { session, reason: CloseReason::Asked });
     let received: Vec<_> = std::iter::from_fn(|| client.try_next()).collect();

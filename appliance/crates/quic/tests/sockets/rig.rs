@@ -15,10 +15,10 @@ use wire::client::Ping;
 use wire::ids::{Counter, DeviceId, Offset, RoomId, Seq, TimeMs, UserId};
 use wire::limits::TEXT_BYTES_MAX;
 use wire::server::{Message, Pong, RoomAt, SyncMode, Welcome};
-use wire::{ClientMessage, ServerMessage, binary};
+use wire::{ClientMessage, ServerMessage, SessionId, Targets, binary};
 
 use linnet_quic::{
-    ALPN, Admit, CloseReason, Door, Event, Outbox, Quic, QuicConfig, SessionId, close_code, queue,
+    ALPN, Admit, CloseReason, Door, Event, Outbox, Quic, QuicConfig, close_code, queue,
 };
 
 /// Patience on a busy machine.
@@ -91,7 +91,7 @@ impl Server {
     }
 
     pub(crate) fn send(&mut self, to: SessionId, message: impl Into<ServerMessage>, request: u32) {
-        self.outbox.send([to], linnet_quic::Frame::new(message, request), false);
+        self.outbox.send(Targets::One(to), linnet_quic::Frame::new(message, request), false);
         self.outbox.flush();
     }
 

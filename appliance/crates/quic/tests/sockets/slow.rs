@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use linnet_quic::limits::SEND_WINDOW_BYTES;
 use linnet_quic::{CloseReason, Event, Frame, QuicConfig};
-use wire::ServerMessage;
 use wire::limits::TEXT_BYTES_MAX;
+use wire::{ServerMessage, Targets};
 
 use crate::rig::{Server, news, ping, pong, room_at};
 
@@ -31,15 +31,15 @@ fn a_reader_that_stalls_overflows_once_and_others_get_everything() {
     });
     let frame = Frame::new(news(), 0);
     for _ in 0..MANY {
-        server.outbox.send([slow, quick], frame.clone(), false);
+        server.outbox.send(vec![slow, quick].into(), frame.clone(), false);
         server.outbox.flush();
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(server.next(), Event::Overflowed { session: slow });
     let _reader = reading.join().unwrap();
     // What stands for it passes, and fan-out goes on behind the note.
-    server.outbox.send([slow], Frame::new(room_at(), 0), true);
-    server.outbox.send([slow], Frame::new(pong(), 9), false);
+    server.outbox.send(Targets::One(slow), Frame::new(room_at(), 0), true);
+    server.outbox.send(Targets::One(slow), Frame::new(pong(), 9), false);
     server.outbox.flush();
     let mut received = Vec::new();
     while received.last() != Some(&pong().into()) {
@@ -59,7 +59,7 @@ fn one_that_asks_and_never_reads_is_closed_at_the_hard_cap() {
     let (client, session) = server.welcomed();
     let answer = Frame::new(news(), 5);
     let ended = loop {
-        server.outbox.send([session], answer.clone(), false);
+        server.outbox.send(Targets::One(session), answer.clone(), false);
         server.outbox.flush();
         if let Ok(event) = server.events.try_recv() {
             break event;
