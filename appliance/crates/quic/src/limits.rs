@@ -7,8 +7,8 @@ pub use session::limits::*;
 /// The top eight bits of a QUIC session's id, where sessions of rings have the ring's number.
 pub const RING: u8 = 255;
 
-/// What a connection with its session costs beside what is queued for it, in bytes: measured with
-/// 1,000 idle ones (heap of the server, tests/memory.rs), and what its windows may hold for a while.
+/// What a connection with its session may cost beside what is queued for it, in bytes: what idle
+/// ones were measured at (tests/memory.rs), and as much again for what its windows hold.
 pub const CONNECTION_BYTES: u64 = 64 * 1024;
 
 /// Connections unless configured.

@@ -29,7 +29,7 @@ pub(crate) struct Server {
     pub(crate) quic: Quic,
     pub(crate) outbox: Outbox,
     pub(crate) events: Receiver<Event>,
-    authority: CertificateDer<'static>,
+    pub(crate) authority: CertificateDer<'static>,
     /// Permits that are held.
     pub(crate) strangers: Arc<AtomicUsize>,
 }
@@ -111,14 +111,7 @@ impl Server {
     }
 
     pub(crate) fn try_client(&self) -> Result<Newcomer, ConnectionError> {
-        let (address, tls) = (self.quic.address(), client_tls(&self.authority));
-        block_on(async move {
-            let socket = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let endpoint = Endpoint::client(socket).unwrap();
-            let connecting = endpoint.connect_with(client_config(tls), address, "localhost");
-            let connection = connecting.unwrap().await?;
-            Ok(Newcomer { endpoint, connection })
-        })
+        Newcomer::connect(&client_endpoint(), self.quic.address(), &self.authority)
     }
 }
 
@@ -129,6 +122,19 @@ pub(crate) struct Newcomer {
 }
 
 impl Newcomer {
+    pub(crate) fn connect(
+        endpoint: &Endpoint,
+        to: SocketAddr,
+        authority: &CertificateDer<'static>,
+    ) -> Result<Self, ConnectionError> {
+        let config = client_config(client_tls(authority));
+        block_on(async move {
+            let connecting = endpoint.connect_with(config, to, "localhost");
+            let connection = connecting.unwrap().await?;
+            Ok(Self { endpoint: endpoint.clone(), connection })
+        })
+    }
+
     /// Waits for the stream that the server opens, which it does with its first frame.
     pub(crate) fn session(self) -> Client {
         let (send, recv) = block_on(self.connection.accept_bi()).expect("the server opens it");
@@ -191,6 +197,10 @@ impl Client {
             self.expect_close(reason);
         }
     }
+}
+
+pub(crate) fn client_endpoint() -> Endpoint {
+    block_on(async { Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap() })
 }
 
 pub(crate) fn frame(message: impl Into<ClientMessage>, request: u32) -> Vec<u8> {
