@@ -365,6 +365,7 @@ fn linnetd(rescue: Option<&str>) -> Program {
         ("--listen", "0.0.0.0:443"),
         ("--listen-http", "0.0.0.0:80"),
         ("--listen-native", "0.0.0.0:7443"),
+        ("--listen-quic", "0.0.0.0:7443"),
         ("--control", SOCKET_PATH),
     ];
     let rescue = rescue.map(|reason| ("--rescue", reason));

@@ -25,6 +25,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) listen_native: Option<SocketAddr>,
 
+    /// Native protocol over QUIC (UDP). Off when left out.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen_quic: Option<SocketAddr>,
+
     /// Native protocol without TLS, on loopback only: for measurements and tests.
     #[arg(long, value_name = "ADDR:PORT", hide = true)]
     pub(crate) listen_plain: Option<SocketAddr>,

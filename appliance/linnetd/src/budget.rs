@@ -19,6 +19,10 @@ const TOTAL_MAX: u64 = 2048 * MIB;
 /// and some for those that are busy: what is queued for them has a share of its own.
 const SESSION_BYTES: u64 = 8 * 1024;
 
+/// Of the sessions' share, what QUIC gets when it listens: phones and laptops that move between
+/// networks; browsers don't come this way.
+const QUIC_PERCENT: u64 = 25;
+
 /// Who may use how much, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
@@ -69,6 +73,20 @@ impl Budget {
     pub(crate) fn sessions_max(&self) -> usize {
         usize::try_from(self.sessions / SESSION_BYTES).expect("a share of 2 GiB at most")
     }
+
+    /// Connections of the rings that fit their part of the share.
+    pub(crate) fn ring_sessions_max(&self, quic_listens: bool) -> usize {
+        let percent = if quic_listens { 100 - QUIC_PERCENT } else { 100 };
+        let share = self.sessions / 100 * percent;
+        usize::try_from(share / SESSION_BYTES).expect("a share of 2 GiB at most")
+    }
+
+    /// Connections over QUIC that fit their part of the share.
+    pub(crate) fn quic_connections_max(&self) -> usize {
+        let share = self.sessions / 100 * QUIC_PERCENT;
+        let connections = share / quic::limits::CONNECTION_BYTES;
+        usize::try_from(connections).expect("a share of 2 GiB at most")
+    }
 }
 
 fn total_of(meminfo: &str) -> Option<u64> {
@@ -86,6 +104,8 @@ mod tests {
         let budget = Budget::of(1024 * MIB);
         assert_eq!(budget.total / MIB, 481);
         assert!(budget.sessions_max() > 24_000);
+        assert!(budget.ring_sessions_max(true) > 18_000);
+        assert!(budget.quic_connections_max() > 700);
     }
 
     #[test]

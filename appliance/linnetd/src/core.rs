@@ -8,10 +8,11 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use chat::{ApiError, ApiReply, Chat, Entry, Input, Output, Ticket};
-use ring::{Outbox, RingEvent, SharedFrame};
+use ring::{RingEvent, SharedFrame};
 use tokio::sync::oneshot;
 use wire::ids::{Offset, TimeMs};
 
+use crate::doors::Doors;
 use crate::history::{self, PageRead};
 use crate::index::Checkpoint;
 use crate::limits::{CORE_BURST, DRAIN, TICK};
@@ -41,8 +42,8 @@ pub(crate) struct Core {
 /// Whom the core tells what.
 pub(crate) struct Ports {
     pub(crate) link: Arc<Link>,
-    /// What this turn has for the rings.
-    pub(crate) outbox: Outbox,
+    /// What this turn has for the sessions.
+    pub(crate) doors: Doors,
     pub(crate) disk: SyncSender<Vec<Entry>>,
     pub(crate) index: SyncSender<Checkpoint>,
     pub(crate) pages: history::Pages,
@@ -80,7 +81,7 @@ impl Core {
             self.mailboxes();
             self.tick_when_due();
             self.hand_over();
-            self.ports.outbox.flush();
+            self.ports.doors.flush();
             if self.ports.link.stopping() {
                 let deadline = *deadline.get_or_insert_with(|| Instant::now() + DRAIN);
                 if self.is_done() && !last_checkpoint {
@@ -182,10 +183,10 @@ impl Core {
                 self.unsent.push(entry);
             }
             Output::Send { to, request, message, flush_note } => {
-                self.ports.outbox.send(&to, &SharedFrame::new(message, request), flush_note);
+                self.ports.doors.send(&to, &SharedFrame::new(message, request), flush_note);
             }
             Output::Close { session, closing } => {
-                self.ports.outbox.close(session, SharedFrame::new(closing, 0));
+                self.ports.doors.close(session, SharedFrame::new(closing, 0));
             }
             Output::ApiDone { ticket, reply } => {
                 if let Some(answer) = self.answers.remove(&ticket) {

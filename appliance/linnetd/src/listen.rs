@@ -1,7 +1,7 @@
 //! Listening sockets and the names they are reached by.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use anyhow::{Context as _, bail};
 use update::control;
@@ -40,6 +40,16 @@ pub(crate) fn bind_plain(args: &Args) -> anyhow::Result<Option<TcpListener>> {
     args.listen_plain.map(bind_one).transpose()
 }
 
+/// Binds the door of QUIC, when asked for.
+pub(crate) fn bind_quic(args: &Args) -> anyhow::Result<Option<UdpSocket>> {
+    let bind = |address| {
+        UdpSocket::bind(address).with_context(|| {
+            format!("can't listen on UDP {address}: is another server running there?")
+        })
+    };
+    args.listen_quic.map(bind).transpose()
+}
+
 fn bind_one(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let bound = TcpListener::bind(address).and_then(|listener| {
         rustix::net::listen(&listener, BACKLOG)?; // the standard library asks for 128
@@ -59,7 +69,7 @@ pub(crate) fn network(
         names.push(host_name.to_owned());
         names.push(format!("{host_name}.local"));
     }
-    let bound = [Some(args.listen), args.listen_http, args.listen_native];
+    let bound = [Some(args.listen), args.listen_http, args.listen_native, args.listen_quic];
     let bound = bound.into_iter().flatten().map(|address| address.ip());
     let outside = outside.and_then(|network| network.address);
     let addresses: BTreeSet<IpAddr> = bound

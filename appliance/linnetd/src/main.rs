@@ -10,6 +10,7 @@ mod control;
 mod core;
 mod data;
 mod disk;
+mod doors;
 mod exit;
 mod health;
 mod history;

@@ -4,7 +4,8 @@
 //! | thread | waits on | asks |
 //! |---|---|---|
 //! | ring-N | its io_uring | core (never waits for it) |
-//! | core | events, mailboxes | rings (may wait), disk, index, files (never waits) |
+//! | quic | its UDP socket, orders of the core's | core (never waits for it) |
+//! | core | events, mailboxes | rings, quic (may wait), disk, index, files (never waits) |
 //! | disk | batches | core by mailbox |
 //! | index | checkpoints, time | core by mailbox |
 //! | files | requests | core by mailbox, web by a bounded channel |
@@ -18,6 +19,7 @@ use anyhow::{Context as _, bail};
 use chat::limits::Shares;
 use chat::{ApiCall, ApiReply, Config};
 use files::Files;
+use quic::{Quic, QuicConfig};
 use ring::{RingConfig, RingHandle, Rings};
 use web::{Listeners, Network, Web};
 use wire::ids::{BoxId, Epoch, Offset, ProvisionId, TimeMs};
@@ -30,6 +32,7 @@ use crate::control::Control;
 use crate::core::{Core, Ports, now};
 use crate::data::DataFolder;
 use crate::disk::DiskThread;
+use crate::doors::{Doors, as_ring_event};
 use crate::health::Status;
 use crate::history::Pages;
 use crate::index::IndexThread;
@@ -119,8 +122,8 @@ impl Start<'_> {
         };
         let used = recovered.chat.state().meta().provisions.clone();
         let recovery = Recovery { lost: recovered.lost, used };
-        let engine = Engine::start(self.args, &budget, recovered, data.log(), &self.status)?;
-        if let Err(error) = self.open(&engine, &recovery, data, listeners) {
+        let mut engine = Engine::start(self.args, &budget, recovered, data.log(), &self.status)?;
+        if let Err(error) = self.open(&mut engine, &recovery, data, listeners) {
             engine.stop();
             return Err(error);
         }
@@ -135,7 +138,7 @@ impl Start<'_> {
     /// Opens the doors of a box whose threads run.
     fn open(
         &self,
-        engine: &Engine,
+        engine: &mut Engine,
         recovery: &Recovery,
         data: &DataFolder,
         listeners: &Listeners,
@@ -147,6 +150,7 @@ impl Start<'_> {
         let web = engine.open_doors(listeners, data, box_id, network, &self.status, &claim)?;
         say_where(self.args, &web, &claim);
         engine.open_plain_door(self.args)?;
+        engine.open_quic_door(self.args, &web)?;
         let nonce = self.init.and_then(|init| init.welcome.boot_nonce.clone());
         let examiner = probe::Examiner::new(engine.link.clone(), self.status.clone(), nonce);
         self.reporter.serving(examiner, web);
@@ -236,6 +240,10 @@ fn wish(args: &Args, budget: &Budget) -> Wish {
 struct Engine {
     link: Arc<Link>,
     rings: Rings,
+    /// The way to the thread of QUIC until it starts, if it does.
+    orders: Option<(quic::QuicHandle, quic::Orders)>,
+    quic_config: QuicConfig,
+    quic: Option<Quic>,
     files: Files,
     threads: Vec<JoinHandle<()>>,
 }
@@ -251,6 +259,7 @@ impl Engine {
         let Recovered { log, disk, store, chat, positions, lost: _ } = recovered;
         let (link, inbox) = link(Offset(log.reader().last_offset()));
         let rings = Rings::start(ring_config(args, budget), link.events())?;
+        let orders = quic::queue();
         let (files, files_thread) = Files::start(log_folder, log.reader().clone(), STACK_BYTES)?;
         let (batch_sender, batches) = sync_channel(DISK_QUEUE - 1);
         let (checkpoint_sender, checkpoints) = sync_channel(1);
@@ -274,7 +283,7 @@ impl Engine {
         };
         let ports = Ports {
             link: link.clone(),
-            outbox: rings.handle().outbox(),
+            doors: Doors { rings: rings.handle().outbox(), quic: orders.0.outbox() },
             disk: batch_sender,
             index: checkpoint_sender,
             pages,
@@ -285,7 +294,8 @@ impl Engine {
             spawn("core", move || Core::new(chat, inbox, ports).run())?,
             files_thread,
         ];
-        Ok(Self { link, rings, files, threads })
+        let (orders, quic_config) = (Some(orders), quic_config(args, budget));
+        Ok(Self { link, rings, orders, quic_config, quic: None, files, threads })
     }
 
     /// A first start begins the first incarnation, one that lost records another one. Says which
@@ -343,6 +353,25 @@ impl Engine {
         Ok(())
     }
 
+    /// Opens the door of QUIC, when asked for: with the keys of the others, and their limits for
+    /// connections on which nobody signed in.
+    fn open_quic_door(&mut self, args: &Args, web: &Web) -> anyhow::Result<()> {
+        let (Some(socket), Some(way)) = (listen::bind_quic(args)?, self.orders.take()) else {
+            return Ok(());
+        };
+        let door = quic::Door {
+            socket,
+            tls: web.trust().quic_config()?,
+            admit: web.admit(),
+            reset_seed: web.trust().secret_for("QUIC stateless reset"),
+        };
+        let config = self.quic_config.clone();
+        let quic = Quic::start(config, door, way, self.link.events(), as_ring_event)?;
+        tracing::info!(quic = %quic.address(), "listening");
+        self.quic = Some(quic);
+        Ok(())
+    }
+
     fn ask(&self, call: ApiCall) -> anyhow::Result<ApiReply> {
         let answer = self.link.call(call).context("the core takes no calls")?;
         let reply = answer.blocking_recv().context("the core ended")?;
@@ -352,8 +381,12 @@ impl Engine {
     /// Sessions are told and end, what was taken becomes durable, then the threads end one after
     /// another: the core drops the queues of the others.
     fn stop(self) {
-        let Self { link, rings, files, threads } = self;
+        let Self { link, rings, mut quic, files, threads, .. } = self;
+        if let Some(quic) = &mut quic {
+            quic.begin_shutdown(closing());
+        }
         rings.shutdown(closing());
+        drop(quic);
         link.stop();
         drop(files);
         for thread in threads {
@@ -378,12 +411,26 @@ fn ring_config(args: &Args, budget: &Budget) -> RingConfig {
     if let Some(rings) = args.rings {
         config.rings = rings;
     }
-    let per_ring = budget.sessions_max() / config.rings.max(1);
+    let sessions_max = budget.ring_sessions_max(args.listen_quic.is_some());
+    let per_ring = sessions_max / config.rings.max(1);
     config.connections_per_ring =
         config.connections_per_ring.min(u32::try_from(per_ring).unwrap_or(u32::MAX));
-    let outbound = usize::try_from(budget.outbound).expect("a share of 2 GiB at most");
-    config.ring_bytes_max = outbound / config.rings.max(1);
+    config.ring_bytes_max = outbound_part(budget, &config, args);
     config
+}
+
+fn quic_config(args: &Args, budget: &Budget) -> QuicConfig {
+    QuicConfig {
+        connections_max: budget.quic_connections_max(),
+        bytes_max: outbound_part(budget, &ring_config(args, budget), args),
+        ..QuicConfig::default()
+    }
+}
+
+/// Each ring and QUIC get the same part of what may be queued.
+fn outbound_part(budget: &Budget, rings: &RingConfig, args: &Args) -> usize {
+    let parts = rings.rings.max(1) + usize::from(args.listen_quic.is_some());
+    usize::try_from(budget.outbound).expect("a share of 2 GiB at most") / parts
 }
 
 /// Gives an established connection to a ring; one that no ring has a place for is closed.

@@ -7,6 +7,7 @@ pub mod attack;
 pub mod http;
 pub mod person;
 pub mod process;
+pub mod quic;
 pub mod session;
 pub mod tls;
 pub mod watch;

@@ -15,6 +15,7 @@ use tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tungstenite::protocol::WebSocketConfig;
 
 use crate::http::{self, Answer};
+use crate::quic::Quic;
 use crate::session::{Door, Session};
 use crate::tls::{self, TlsStream};
 use crate::{PATIENCE, person::Person};
@@ -154,6 +155,14 @@ impl Linnetd {
         panic!("linnetd never printed {text:?}:\n{}", self.log());
     }
 
+    /// Where it speaks QUIC, when `--listen-quic` was among its arguments.
+    pub fn quic(&self) -> SocketAddr {
+        let line = self.wait_line("quic=");
+        let (_, address) = line.split_once("quic=").expect("the line was found by it");
+        let address = address.split_whitespace().next().unwrap_or_default();
+        address.parse().unwrap_or_else(|_| panic!("no address: {line}"))
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -253,6 +262,11 @@ impl Linnetd {
                 let stream = tls::connect(&self.tls(&[b"linnet"]), self.native);
                 Session::native(stream.unwrap_or_else(|error| panic!("{error}\n{}", self.log())))
             }
+            Door::Quic => {
+                let quic = Quic::connect(&self.tls(&[b"linnet"]), self.quic());
+                let quic = quic.unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
+                Session::over_quic(quic.stream().expect("the server opens a stream"))
+            }
             Door::Json => self.open_ws("linnet.json", door),
             Door::Binary => self.open_ws("linnet.binary", door),
         }
@@ -317,21 +331,24 @@ pub fn run(arguments: &[&str]) -> (ExitStatus, String) {
 /// Path of linnetd, built beside this test: `LINNETD` names another one.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(path) = std::env::var_os("LINNETD") {
-            return path.into();
-        }
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "linnetd"]);
-        build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-        let test = std::env::current_exe().expect("a test knows its path");
-        let folder = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/test");
-        if folder.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().expect("cargo runs").success(), "linnetd does not build");
-        folder.join("linnetd")
+    BINARY.get_or_init(|| match std::env::var_os("LINNETD") {
+        Some(path) => path.into(),
+        None => build("linnetd"),
     })
+}
+
+/// Builds a program of the workspace beside this test; its path.
+pub fn build(package: &str) -> PathBuf {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--package", package]);
+    build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let test = std::env::current_exe().expect("a test knows its path");
+    let folder = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/test");
+    if folder.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().expect("cargo runs").success(), "{package} does not build");
+    folder.join(package)
 }
 
 fn keep_lines(stream: impl Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) {

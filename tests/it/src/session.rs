@@ -1,12 +1,13 @@
-//! One live session over either door: WebSocket (text or binary frames) or the native port.
+//! One live session over any door: WebSocket (text or binary frames), the native port, or QUIC.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use tungstenite::{Message as WsMessage, WebSocket};
 use wire::{ClientMessage, Frame, ServerMessage};
 
 use crate::PATIENCE;
+use crate::quic::QuicStream;
 use crate::tls::TlsStream;
 
 /// How frames travel.
@@ -18,11 +19,14 @@ pub enum Door {
     Binary,
     /// Postcard on the native port.
     Native,
+    /// Postcard over QUIC.
+    Quic,
 }
 
 enum Link {
     Ws(Box<WebSocket<TlsStream>>, Door),
     Native(Box<TlsStream>, Vec<u8>),
+    Quic(Box<QuicStream>, Vec<u8>),
 }
 
 /// A connection that speaks frames.
@@ -40,6 +44,11 @@ impl Session {
     /// Wraps a connection to the native port.
     pub fn native(stream: TlsStream) -> Self {
         Self { link: Link::Native(Box::new(stream), Vec::new()), last_request: 0 }
+    }
+
+    /// Wraps a QUIC connection with its stream.
+    pub fn over_quic(stream: QuicStream) -> Self {
+        Self { link: Link::Quic(Box::new(stream), Vec::new()), last_request: 0 }
     }
 
     /// Sends a message and returns the request number that its answer carries.
@@ -69,6 +78,7 @@ impl Session {
             }
             Link::Ws(socket, _) => socket.send(WsMessage::binary(bytes)).map_err(io::Error::other),
             Link::Native(stream, _) => stream.write_all(&bytes).and_then(|()| stream.flush()),
+            Link::Quic(stream, _) => stream.write_all(&bytes),
         }
     }
 
@@ -77,6 +87,15 @@ impl Session {
         match &mut self.link {
             Link::Ws(socket, _) => socket.get_mut(),
             Link::Native(stream, _) => stream,
+            Link::Quic(..) => panic!("there is no TCP below QUIC"),
+        }
+    }
+
+    /// The QUIC connection below.
+    pub fn quic(&mut self) -> &mut QuicStream {
+        match &mut self.link {
+            Link::Quic(stream, _) => stream,
+            _ => panic!("this session is over TCP"),
         }
     }
 
@@ -85,20 +104,29 @@ impl Session {
         let frame = match &mut self.link {
             Link::Ws(socket, _) => receive_ws(socket)?,
             Link::Native(stream, buffer) => receive_native(stream, buffer)?,
+            Link::Quic(stream, buffer) => receive_native(stream, buffer)?,
         };
         Ok(frame)
     }
 
     /// Waits at most `wait` for a frame; none when nothing came.
     pub fn poll(&mut self, wait: Duration) -> io::Result<Option<Frame<ServerMessage>>> {
-        self.stream().sock.set_read_timeout(Some(wait))?;
+        self.set_read_timeout(wait)?;
         let frame = self.receive();
-        self.stream().sock.set_read_timeout(Some(PATIENCE))?;
+        self.set_read_timeout(PATIENCE)?;
         match frame {
             Ok(frame) => Ok(Some(frame)),
             Err(error) if is_timeout(&error) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn set_read_timeout(&mut self, wait: Duration) -> io::Result<()> {
+        match &mut self.link {
+            Link::Quic(stream, _) => stream.read_timeout = wait,
+            _ => self.stream().sock.set_read_timeout(Some(wait))?,
+        }
+        Ok(())
     }
 
     /// Takes frames until `wanted` gives a value; the others are dropped.
@@ -167,7 +195,7 @@ fn receive_ws(socket: &mut WebSocket<TlsStream>) -> io::Result<Frame<ServerMessa
 }
 
 fn receive_native(
-    stream: &mut TlsStream,
+    stream: &mut impl io::Read,
     buffer: &mut Vec<u8>,
 ) -> io::Result<Frame<ServerMessage>> {
     let mut chunk = [0; 16 * 1024];

@@ -27,6 +27,8 @@ mod greedy;
 mod load;
 #[path = "cases/noise.rs"]
 mod noise;
+#[path = "cases/quic.rs"]
+mod quic;
 #[path = "cases/slowloris.rs"]
 mod slowloris;
 #[path = "cases/tls.rs"]

@@ -121,7 +121,10 @@ impl Machine {
     fn network(self, forwards: &[Forward]) -> Vec<String> {
         let mut user = "user,id=lan".to_owned();
         for forward in forwards {
-            user += &format!(",hostfwd=tcp:127.0.0.1:{}-:{}", forward.host, forward.guest);
+            for transport in ["tcp", "udp"] {
+                let Forward { host, guest } = forward;
+                user += &format!(",hostfwd={transport}:127.0.0.1:{host}-:{guest}");
+            }
         }
         let device = match self {
             // Without its boot ROM, which is a package of its own and of no use here.
@@ -161,7 +164,10 @@ mod tests {
     #[test]
     fn ports_are_forwarded_on_loopback_only() {
         let line = Machine::Virt.arguments(&wiring(None)).join(" ");
-        assert!(line.contains("hostfwd=tcp:127.0.0.1:8443-:443"), "{line}");
+        for transport in ["tcp", "udp"] {
+            let wanted = format!("hostfwd={transport}:127.0.0.1:8443-:443");
+            assert!(line.contains(&wanted), "{line}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Ports of the box on the host's loopback.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
 use anyhow::{Result, bail};
 
-/// One port of the box as seen from the host.
+/// One port of the box as seen from the host, TCP and UDP alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forward {
     pub host: u16,
@@ -17,7 +17,8 @@ const TRIED_MAX: u16 = 100;
 /// The wished host port, or the next free one above it.
 pub fn forward(guest: u16, wished: u16) -> Result<Forward> {
     for host in wished..=wished.saturating_add(TRIED_MAX) {
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, host)).is_ok() {
+        let address = (Ipv4Addr::LOCALHOST, host);
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return Ok(Forward { host, guest });
         }
     }

@@ -7,6 +7,7 @@ mod host;
 mod http;
 mod mirror;
 mod outbox;
+mod quic;
 mod session;
 mod tls;
 

@@ -14,7 +14,10 @@ mod users;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use linnet::profile::Profiles;
+use linnet::profile::{Profile, Profiles};
+
+/// UDP port on which a box speaks QUIC.
+const QUIC_PORT: &str = "7443";
 
 /// Owns and uses a Linnet box from the command line.
 ///
@@ -26,6 +29,17 @@ pub(crate) struct Arguments {
     /// Which box: its host or the beginning of its id. Not needed while only one is known.
     #[arg(long = "box", global = true, value_name = "BOX")]
     which: Option<String>,
+    /// Chat over QUIC to this UDP port (7443 when none is named): rooms, chat and history stay
+    /// connected when this computer's address changes.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = QUIC_PORT
+    )]
+    quic: Option<u16>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -55,19 +69,27 @@ enum Verb {
 impl Arguments {
     pub(crate) async fn run(self) -> Result<()> {
         let profiles = Profiles::of_this_user()?;
-        let which = self.which.as_deref();
+        let (which, quic) = (self.which.as_deref(), self.quic);
         match self.verb {
             Verb::Claim(verb) => verb.run(&profiles).await,
             Verb::Login(verb) => verb.run(&profiles).await,
             Verb::Logout => account::logout(&profiles, which).await,
             Verb::Users(verb) => verb.run(&profiles.choose(which)?).await,
-            Verb::Rooms(verb) => verb.run(&profiles, &profiles.choose(which)?).await,
-            Verb::Chat(verb) => verb.run(&profiles, &profiles.choose(which)?).await,
-            Verb::History(verb) => verb.run(&profiles.choose(which)?).await,
+            Verb::Rooms(verb) => verb.run(&profiles, &over(profiles.choose(which)?, quic)).await,
+            Verb::Chat(verb) => verb.run(&profiles, &over(profiles.choose(which)?, quic)).await,
+            Verb::History(verb) => verb.run(&over(profiles.choose(which)?, quic)).await,
             Verb::Status(verb) => verb.run(&profiles.choose(which)?).await,
             Verb::Backup(verb) => verb.run(&profiles.choose(which)?).await,
         }
     }
+}
+
+/// The same box, its sessions over QUIC when that was asked for.
+fn over(mut profile: Profile, quic: Option<u16>) -> Profile {
+    if let Some(port) = quic {
+        profile.host = profile.host.over_quic(port);
+    }
+    profile
 }
 
 #[cfg(test)]
@@ -78,5 +100,16 @@ mod tests {
     fn the_arguments_are_consistent() {
         use clap::CommandFactory;
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn quic_has_a_port_of_its_own_and_takes_no_word_that_follows() {
+        let quic = |words: &[&str]| {
+            let words = ["linnet", "chat"].into_iter().chain(words.iter().copied());
+            Arguments::try_parse_from(words).unwrap().quic
+        };
+        assert_eq!(quic(&["--quic", "cellar"]), Some(7443));
+        assert_eq!(quic(&["cellar", "--quic=9000"]), Some(9000));
+        assert_eq!(quic(&["cellar"]), None);
     }
 }

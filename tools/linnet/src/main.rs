@@ -19,7 +19,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let result = runtime.block_on(arguments.run());
+    let result = runtime.block_on(async {
+        let result = arguments.run().await;
+        // Tasks of QUIC connections that were dropped say goodbye before the runtime ends.
+        tokio::task::yield_now().await;
+        result
+    });
     // A thread may still wait for a line of stdin; nothing is lost by leaving it.
     runtime.shutdown_background();
     match result {

@@ -73,7 +73,8 @@ impl From<Board> for Machine {
     }
 }
 
-/// Ports of the box and where they are wished on loopback: HTTPS, HTTP, the native protocol.
+/// Ports of the box and where they are wished on loopback: HTTPS, HTTP, the native protocol
+/// (over UDP: QUIC).
 const PORTS: [(u16, u16); 3] = [(443, 8443), (80, 8080), (7443, 7443)];
 
 pub(crate) fn run(options: &Options) -> Result<()> {

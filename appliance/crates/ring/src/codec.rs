@@ -2,17 +2,15 @@
 //!
 //! A WebSocket session's frames follow its client: text is JSON, binary is postcard.
 
+use session::answers::{answer, error};
+use session::native;
 use wire::binary::{FrameError, Header};
 use wire::server::{Error, Reason};
 use wire::{ClientMessage, json};
 
 use crate::event::Protocol;
-use crate::native;
 use crate::shared::Encoding;
 use crate::websocket::{self, CloseCode, Violation};
-
-/// Bytes of an error's sentence: serde quotes unknown field names, which the peer chose.
-const TEXT_BYTES_MAX: usize = 256;
 
 /// Decoder of one session.
 #[derive(Debug)]
@@ -147,34 +145,10 @@ fn broken(violation: Violation) -> Lost {
     Lost { error: error(reason, &violation.to_string()), code: violation.close_code() }
 }
 
-/// The answer to a frame that could not be read.
-fn answer(error: &FrameError) -> Error {
-    let reason = match error {
-        FrameError::TooLong { .. } => Reason::TooLong,
-        FrameError::UnknownKind(_) => Reason::UnknownKind,
-        FrameError::TooShort(_) | FrameError::Malformed(_) | FrameError::Body(_) => {
-            Reason::Malformed
-        }
-    };
-    self::error(reason, &error.to_string())
-}
-
-/// An error of the ring's own; the sentence is cut to its limit.
-pub(crate) fn error(reason: Reason, text: &str) -> Error {
-    let end = |(at, character): (usize, char)| at + character.len_utf8();
-    let ends = text.char_indices().map(end).take_while(|end| *end <= TEXT_BYTES_MAX);
-    Error {
-        reason,
-        field: String::new(),
-        text: text[..ends.last().unwrap_or(0)].to_owned(),
-        retry_after_ms: None,
-        expected: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use session::answers::TEXT_BYTES_MAX;
     use wire::binary;
     use wire::client::Ping;
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use session::pace::PaceConfig;
+
 use crate::limits;
-use crate::pace::PaceConfig;
 
 /// Sizes and times of all rings.
 #[derive(Clone, Debug)]

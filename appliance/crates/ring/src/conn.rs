@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use session::pace::{AskedPages, Pace};
 use wire::limits::CLIENT_FRAME_BYTES_MAX;
 
 use crate::codec::Codec;
@@ -10,7 +11,6 @@ use crate::handle::Handover;
 use crate::heartbeat::Life;
 use crate::limits::UNKNOWN_FRAME_BYTES_MAX;
 use crate::outbound::Outbound;
-use crate::pace::{AskedPages, Pace};
 use crate::tls::Tls;
 
 /// One connection.

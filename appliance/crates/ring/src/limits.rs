@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use wire::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
+pub use session::limits::*;
+use wire::limits::SERVER_FRAME_BYTES_MAX;
 
-/// Most ring threads: the ring number has eight bits in a session id.
-pub const RINGS_MAX: usize = 256;
+/// Most ring threads: the ring number has eight bits in a session id, and the last number is left
+/// to sessions that live elsewhere.
+pub const RINGS_MAX: usize = 255;
 
 /// Connections one ring accepts unless configured, by its fixed-file table (8 bytes each); the
 /// memory budget usually refuses earlier.
@@ -38,27 +40,9 @@ pub const BATCH_COMMANDS_MAX: usize = 64;
 /// Commands taken in one tick, so that sockets get their turn under a flood of sends.
 pub const COMMANDS_PER_TICK: usize = 1024;
 
-/// Longest frame before the session signed in: `hello` with every field at its limit, in JSON
-/// with six bytes a byte, stays below 2 KiB.
-pub const UNKNOWN_FRAME_BYTES_MAX: usize = 4 * 1024;
-
-/// Bytes of all frames a session may send before it signed in: a few tries of `hello`.
-pub const UNKNOWN_BYTES_MAX: u64 = 16 * 1024;
-
-/// Queued bytes of a session above which fan-out stops and the core is told it overflowed; also
-/// above which the session is not read from, as its owner does not read the answers.
-pub const SESSION_BYTES_DEFAULT: usize = 256 * 1024;
-
-/// Queued bytes of a session above which it is closed: answers to what was read in one go.
-pub const SESSION_BYTES_HARD_DEFAULT: usize = 2 * 1024 * 1024;
-
 /// Queued bytes of all sessions of a ring above which it is *pressed*: sessions overflow at the
 /// pressed cap below, so that many slow readers cost little more than this.
 pub const RING_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
-
-/// Queued bytes of a session above which it overflows while its ring is pressed: a few messages of
-/// the longest kind, so that whoever reads normally notices nothing.
-pub const SESSION_BYTES_PRESSED: usize = 32 * 1024;
 
 /// Bytes in a socket that were not sent yet, above which it takes no more (TCP_NOTSENT_LOWAT): a
 /// reader that stalls keeps this much kernel memory instead of megabytes, and a fast one is not
@@ -78,24 +62,6 @@ pub const BUNDLE_BYTES_MAX: usize = 8 * 1024;
 /// Bytes put together for the sends of one tick before they are submitted: several of the longest
 /// frame with its TLS records. Pages cost nothing until they are used.
 pub const STAGING_BYTES: usize = 1024 * 1024;
-
-/// Work a session may cause per second, in bytes: 2,000 small requests, or 120 history pages. A
-/// person causes ten; a program that copies a whole history is slowed a little.
-pub const SESSION_WORK_PER_SECOND_DEFAULT: u32 = 8 * 1024 * 1024;
-
-/// How far ahead of that pace a session may be: a thousand small requests at once, more than any
-/// client has waiting after an absence.
-pub const SESSION_BURST_DEFAULT: Duration = Duration::from_millis(500);
-
-/// What a request counts as beside its own length: handling one costs as much as this much text.
-pub const REQUEST_WORK_BYTES: usize = 4 * 1024;
-
-/// What a request that looks at many rooms or messages counts as: an ordinary page of history.
-pub const DEAR_WORK_BYTES: usize = 64 * 1024;
-
-/// History pages of a session under way at once, so that it is not closed as too slow over pages
-/// that it asked for: they fit between both caps.
-pub const ASKED_PAGES_MAX: usize = 3;
 
 /// How often sessions that are ahead of their pace are looked at.
 pub const PACE_EVERY: Duration = Duration::from_millis(20);
@@ -132,22 +98,9 @@ pub const PONG_WITHIN_DEFAULT: Duration = Duration::from_secs(30);
 /// How often silence is looked for.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 
-/// Time for the last frames of a closing session to leave the queue, and then for the peer to
-/// close its side, so that the last frames are not lost to a reset.
-pub const CLOSE_WITHIN: Duration = Duration::from_secs(3);
-
-/// Time all sessions together get for that when the server stops.
-pub const SHUTDOWN_WITHIN: Duration = Duration::from_secs(2);
-
 /// Time operations in flight get to end after they were cancelled; then memory is leaked, not
 /// freed, because the kernel might still write to it.
 pub const CANCEL_WITHIN: Duration = Duration::from_secs(5);
-
-/// When clients come again after the rings stopped by themselves: a restart takes a second.
-pub const RETRY_AFTER_MS: u32 = 2_000;
-
-/// How often a ring with undelivered events looks whether the core made room.
-pub const CHOKED_RETRY: Duration = Duration::from_millis(1);
 
 /// Bytes that TLS adds to one send at most: 22 a record, and alerts or key updates that wait.
 pub const TLS_OVERHEAD_BYTES: usize = 4 * 1024;
@@ -156,9 +109,3 @@ const _: () = assert!(STAGING_BYTES >= SERVER_FRAME_BYTES_MAX + SEND_BYTES + TLS
 const _: () = assert!(SERVER_FRAME_BYTES_MAX / TLS_FRAGMENT_BYTES_MAX * 64 < TLS_OVERHEAD_BYTES);
 const _: () = assert!(COMPLETIONS >= SUBMISSIONS * 4);
 const _: () = assert!(RECEIVE_BUFFERS_DEFAULT.is_power_of_two());
-const _: () = assert!(UNKNOWN_FRAME_BYTES_MAX < CLIENT_FRAME_BYTES_MAX);
-const _: () = assert!(SERVER_FRAME_BYTES_MAX < SESSION_BYTES_HARD_DEFAULT);
-const _: () = assert!(SESSION_BYTES_PRESSED < SESSION_BYTES_DEFAULT);
-const _: () = assert!(
-    SESSION_BYTES_DEFAULT + ASKED_PAGES_MAX * SERVER_FRAME_BYTES_MAX < SESSION_BYTES_HARD_DEFAULT
-);

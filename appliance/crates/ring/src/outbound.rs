@@ -1,11 +1,8 @@
-//! What waits to be sent to one session, and the rules for a reader that is slow; pure.
-//!
-//! Over the cap fan-out (news with request 0) is dropped and the core hears `Overflowed` once; a
-//! frame with a flush note always passes and opens the queue for fan-out again, because the core
-//! sends one only where it covers what was dropped. Answers and `room_at` always pass.
+//! What waits to be sent to one session, by the rules of `session::slow`; pure.
 
 use std::collections::VecDeque;
 
+use session::slow::{Caps, Facts, Offer, Overflow};
 use wire::ServerMessage;
 
 use crate::limits::SEND_BYTES;
@@ -19,8 +16,7 @@ pub(crate) struct Outbound {
     bytes: usize,
     bytes_waiting: usize,
     notes_in_flight: u32,
-    /// Fan-out is dropped until the next flush note.
-    overflowed: bool,
+    overflow: Overflow,
     own: Own,
 }
 
@@ -52,24 +48,6 @@ enum Item {
     Note,
 }
 
-/// What became of an offered frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
-    Queued,
-    /// Dropped, and the first one: tell the core.
-    Overflowed,
-    Dropped,
-    /// Even what must not be dropped is too much: close the session.
-    TooSlow,
-}
-
-/// Byte caps of a session.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Caps {
-    pub(crate) soft: usize,
-    pub(crate) hard: usize,
-}
-
 impl Outbound {
     /// Queues a frame, or drops it by the rules.
     pub(crate) fn offer(
@@ -79,21 +57,18 @@ impl Outbound {
         flush_note: bool,
         caps: Caps,
     ) -> Offer {
-        let fan_out = !flush_note && frame.is_news();
-        if fan_out && (self.overflowed || self.bytes >= caps.soft) {
-            let first = !std::mem::replace(&mut self.overflowed, true);
-            return if first { Offer::Overflowed } else { Offer::Dropped };
-        }
         let bytes = frame.bytes(encoding).len();
-        if self.bytes + bytes > caps.hard {
-            return Offer::TooSlow;
+        let fan_out = frame.is_news();
+        let facts = Facts { fan_out, flush_note, bytes };
+        match self.overflow.decide(facts, self.bytes, caps) {
+            Offer::Queued => {}
+            refused => return refused,
         }
         self.bytes += bytes;
         self.own.see(frame, flush_note);
         self.queue.push(Item::Frame(frame.clone(), encoding));
         if flush_note {
             self.queue.push(Item::Note);
-            self.overflowed = false;
         }
         Offer::Queued
     }

@@ -7,10 +7,11 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use rustix::process::{Resource, getrlimit};
+use session::answers::closing;
 use wire::server::Closing;
 
 use crate::config::RingConfig;
-use crate::driver::{self, Driver, Shared};
+use crate::driver::{Driver, Shared};
 use crate::error::StartError;
 use crate::event::RingEvent;
 use crate::handle::{Port, RingHandle};
@@ -36,7 +37,7 @@ impl Rings {
         let mut rings = Self { handle: RingHandle::new(Vec::new()), threads: Vec::new() };
         let mut ports = Vec::new();
         for ring in 0..config.rings {
-            let ring = u8::try_from(ring).expect("at most 256 rings");
+            let ring = u8::try_from(ring).expect("at most 255 rings");
             let (port, thread) = start_one(ring, &config, &events)?;
             ports.push(port);
             rings.handle = RingHandle::new(ports.clone());
@@ -71,7 +72,7 @@ impl Rings {
 impl Drop for Rings {
     fn drop(&mut self) {
         if !self.threads.is_empty() {
-            self.stop(driver::closing());
+            self.stop(closing());
         }
     }
 }
@@ -79,7 +80,7 @@ impl Drop for Rings {
 /// Checks what was configured and lowers it to what the process may have.
 fn check(mut config: RingConfig) -> Result<RingConfig, StartError> {
     if !(1..=RINGS_MAX).contains(&config.rings) {
-        return Err(StartError::Config("the number of rings must be 1 to 256"));
+        return Err(StartError::Config("the number of rings must be 1 to 255"));
     }
     if !config.receive_buffers.is_power_of_two() || config.receive_buffers > 1 << 15 {
         return Err(StartError::Config("receive buffers must be a power of two up to 32,768"));

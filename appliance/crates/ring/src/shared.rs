@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use session::slow::is_news;
 use wire::{ServerMessage, binary, json};
 
 use crate::websocket;
@@ -82,14 +83,18 @@ impl SharedFrame {
         }
     }
 
-    /// What a `sync` brings again, so that it may be dropped for a slow session. Answers are no
-    /// news, whether the client numbered its request or not, nor are the first and last frame and
-    /// the notes that stand for what was dropped.
+    /// Nobody asked for it and a `sync` brings it again, so it may be dropped for a slow session.
     pub(crate) fn is_news(&self) -> bool {
         match &self.0.content {
             Content::One { message, request } => *request == 0 && is_news(message),
             Content::Bundle(_) => true,
         }
+    }
+
+    /// The bytes of the native frame, for sessions that are not a ring's.
+    #[must_use]
+    pub fn native(&self) -> &[u8] {
+        self.bytes(Encoding::Native)
     }
 
     /// The bytes for the socket, WebSocket headers included.
@@ -134,16 +139,6 @@ fn encode(message: &ServerMessage, request: u32, encoding: Encoding) -> Box<[u8]
     websocket::write_header(opcode, payload.len(), &mut bytes);
     bytes.extend_from_slice(&payload);
     bytes.into()
-}
-
-const fn is_news(message: &ServerMessage) -> bool {
-    use ServerMessage as M;
-    match message {
-        M::User(_) | M::Room(_) | M::RoomGone(_) | M::MemberChange(_) | M::Message(_) => true,
-        M::ReadMark(_) | M::CaughtUp(_) | M::MembersChanged(_) => true,
-        M::Greeting(_) | M::Welcome(_) | M::Ack(_) | M::Refused(_) | M::AlreadyApplied(_) => false,
-        M::Error(_) | M::RoomAt(_) | M::HistoryPage(_) | M::Pong(_) | M::Closing(_) => false,
-    }
 }
 
 #[cfg(test)]

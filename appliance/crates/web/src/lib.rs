@@ -33,6 +33,6 @@ pub use core::{
     HealthReport,
 };
 pub use handover::{Adopt, Handover, Protocol, TlsState};
-pub use server::{Addresses, StartError, Web, start};
+pub use server::{Addresses, Admit, StartError, Web, start};
 pub use trust::{ALPN_HTTP, ALPN_NATIVE, Fingerprint, Trust, TrustError};
 pub use upgrade::{SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON};

@@ -23,7 +23,7 @@ use crate::limits::{
     BLOCKING_THREADS_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, LEAF_CHECK_INTERVAL,
 };
 use crate::throttle::household;
-use crate::trust::{Fingerprint, TrustError};
+use crate::trust::{Fingerprint, Trust, TrustError};
 use crate::{api, pages};
 
 /// Pause after `accept` failed, for example without free descriptors.
@@ -56,9 +56,14 @@ pub struct Addresses {
     pub native: Option<SocketAddr>,
 }
 
+/// Gives a place to a connection of another door that nobody signed in on yet, by the limits of
+/// all doors together; none when its address has too many or comes too often.
+pub type Admit = Box<dyn Fn(IpAddr) -> Option<Box<dyn Send>> + Send>;
+
 /// The running web server. Dropping it stops it.
 pub struct Web {
     app: Arc<App>,
+    places: Arc<Places>,
     addresses: Addresses,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -83,15 +88,16 @@ pub fn start(config: Config) -> Result<Web, StartError> {
         .build()
         .map_err(io("the web runtime does not start"))?;
     let (stop, stopped) = oneshot::channel();
-    let serving = Arc::clone(&app);
+    let places = Arc::new(Places::new());
+    let (serving, places_taken) = (Arc::clone(&app), Arc::clone(&places));
     let thread = std::thread::Builder::new()
         .name("web".to_owned())
         .spawn(move || {
-            runtime.block_on(serve(serving, listeners, tls, stopped));
+            runtime.block_on(serve(serving, places_taken, listeners, tls, stopped));
             runtime.shutdown_background();
         })
         .map_err(io("the web thread does not start"))?;
-    Ok(Web { app, addresses, stop: Some(stop), thread: Some(thread) })
+    Ok(Web { app, places, addresses, stop: Some(stop), thread: Some(thread) })
 }
 
 impl Web {
@@ -105,6 +111,22 @@ impl Web {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.app.trust.fingerprint()
+    }
+
+    /// The keys, for doors that are not this crate's.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.app.trust
+    }
+
+    /// Lets connections of other doors in.
+    #[must_use]
+    pub fn admit(&self) -> Admit {
+        let places = Arc::clone(&self.places);
+        Box::new(move |address| {
+            let permit = Arc::clone(&places.all).try_acquire_owned().ok()?;
+            Some(Box::new(places.take(Some(permit), address)?))
+        })
     }
 
     /// Tells the names and addresses the box has now; the certificate follows at once.
@@ -172,13 +194,13 @@ enum Door {
 
 async fn serve(
     app: Arc<App>,
+    places: Arc<Places>,
     listeners: Listeners,
     tls: Arc<ServerConfig>,
     stopped: oneshot::Receiver<()>,
 ) {
     let acceptor = TlsAcceptor::from(tls);
     let https = Door::Https(acceptor.clone(), api::router(Arc::clone(&app)));
-    let places = Arc::new(Places::new());
     let open = |listener, door| accept(listener, door, Arc::clone(&app), Arc::clone(&places));
     tokio::spawn(open(listeners.https, https));
     if let Some(listener) = listeners.native {

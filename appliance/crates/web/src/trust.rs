@@ -21,7 +21,8 @@ use rustls::server::{
     ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerConfig,
 };
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, SupportedCipherSuite};
+use rustls::version::{TLS12, TLS13};
+use rustls::{CipherSuite, SupportedCipherSuite, SupportedProtocolVersion};
 use sha2::{Digest, Sha256};
 use wire::ids::{BoxId, TimeMs};
 
@@ -154,18 +155,45 @@ impl Trust {
     /// # Errors
     /// See [`TrustError`].
     pub fn server_config(&self) -> Result<Arc<ServerConfig>, TrustError> {
+        let mut config = self.config(&[&TLS13, &TLS12])?;
+        config.alpn_protocols = vec![ALPN_HTTP.to_vec(), ALPN_NATIVE.to_vec()];
+        config.enable_secret_extraction = true; // for the rings, which keep no rustls
+        Ok(Arc::new(config))
+    }
+
+    /// The same for QUIC: 1.3 and native sessions only. There is no early data, which could be
+    /// replayed.
+    ///
+    /// # Errors
+    /// See [`TrustError`].
+    pub fn quic_config(&self) -> Result<Arc<ServerConfig>, TrustError> {
+        let mut config = self.config(&[&TLS13])?;
+        config.alpn_protocols = vec![ALPN_NATIVE.to_vec()];
+        config.max_early_data_size = 0;
+        Ok(Arc::new(config))
+    }
+
+    fn config(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Result<ServerConfig, TrustError> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .with_protocol_versions(versions)
             .map_err(|error| TrustError::Issue(error.to_string()))?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&self.live) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![ALPN_HTTP.to_vec(), ALPN_NATIVE.to_vec()];
         config.ignore_client_order = true;
         config.send_tls13_tickets = 1;
         config.ticketer = Arc::clone(&self.tickets) as Arc<dyn ProducesTickets>;
         config.session_storage = Arc::new(NoServerSessionStorage {}); // tickets need none
-        config.enable_secret_extraction = true; // for the rings, which keep no rustls
-        Ok(Arc::new(config))
+        Ok(config)
+    }
+
+    /// A secret for one purpose that is the same as long as the CA is.
+    #[must_use]
+    pub fn secret_for(&self, purpose: &str) -> [u8; 32] {
+        let digest = Sha256::new().chain_update(purpose).chain_update([0]);
+        digest.chain_update(self.authority.key_der()).finalize().into()
     }
 }
 

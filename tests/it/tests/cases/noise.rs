@@ -99,7 +99,9 @@ fn too_long(door: Door, most: usize) -> Vec<u8> {
     let length = u32::try_from(most + 1).expect("it is small");
     let opcode = match door {
         // The length counts what follows it.
-        Door::Native => return [&length.to_le_bytes()[..], &[0x0b, 1, 1, 0, 0, 0, 0]].concat(),
+        Door::Native | Door::Quic => {
+            return [&length.to_le_bytes()[..], &[0x0b, 1, 1, 0, 0, 0, 0]].concat();
+        }
         Door::Json => 0x81,
         Door::Binary => 0x82,
     };

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 
 const HTTPS_PORT: u16 = 443;
 
-/// Name or address of a box and its HTTPS port, on which sessions are spoken as well.
+/// Name or address of a box and its HTTPS port, on which sessions are spoken as well, unless they
+/// go over QUIC. That is a choice of one run: it is neither shown nor stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Host {
     name: String,
     port: u16,
+    quic_port: Option<u16>,
 }
 
 /// The text names no host.
@@ -26,6 +28,18 @@ impl Host {
     pub fn resolvable(&self) -> (&str, u16) {
         let bare = self.name.trim_start_matches('[').trim_end_matches(']');
         (bare, self.port)
+    }
+
+    /// The same box, but sessions go over QUIC to this UDP port.
+    #[must_use]
+    pub fn over_quic(self, port: u16) -> Self {
+        Self { quic_port: Some(port), ..self }
+    }
+
+    /// Where sessions go over QUIC, if they do.
+    #[must_use]
+    pub fn quic_port(&self) -> Option<u16> {
+        self.quic_port
     }
 }
 
@@ -52,7 +66,8 @@ impl FromStr for Host {
         if odd || port_unread || port == Some(0) {
             return Err(error());
         }
-        Ok(Self { name: name.to_ascii_lowercase(), port: port.unwrap_or(HTTPS_PORT) })
+        let (name, port) = (name.to_ascii_lowercase(), port.unwrap_or(HTTPS_PORT));
+        Ok(Self { name, port, quic_port: None })
     }
 }
 
@@ -85,6 +100,14 @@ mod tests {
             let host: Host = text.parse().unwrap();
             assert_eq!((host.to_string().as_str(), host.resolvable()), (shown, resolvable));
         }
+    }
+
+    #[test]
+    fn quic_is_a_choice_of_one_run() {
+        let host: Host = "10.0.0.2:8443".parse().unwrap();
+        let quic = host.clone().over_quic(7443);
+        assert_eq!((quic.quic_port(), quic.to_string()), (Some(7443), host.to_string()));
+        assert_eq!(String::from(quic).parse::<Host>().unwrap(), host);
     }
 
     #[test]

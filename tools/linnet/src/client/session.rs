@@ -1,10 +1,8 @@
-//! A native session: `wire::binary` frames over pinned TLS.
+//! A native session: `wire::binary` frames over pinned TLS, or over QUIC with the same trust.
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use wire::binary::{read_server, write_client};
 use wire::client::Hello;
 use wire::ids::{BoxId, DeviceToken, Epoch, Offset};
@@ -14,6 +12,7 @@ use wire::{ClientMessage, Frame, ServerMessage};
 
 use super::error::ClientError;
 use super::host::Host;
+use super::quic;
 use super::tls::{Trust, connect};
 
 /// How this program calls itself in the device list.
@@ -28,8 +27,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An established session. Frames come and go in order; `request` numbers are given here.
 pub struct Session {
-    reader: ReadHalf<TlsStream<TcpStream>>,
-    writer: WriteHalf<TlsStream<TcpStream>>,
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    writer: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Ends with the session.
+    _quic: Option<quic::Link>,
     input: Vec<u8>,
     last_request: u32,
 }
@@ -40,13 +41,29 @@ impl Session {
     /// # Errors
     /// See [`ClientError`].
     pub async fn connect(host: &Host, trust: &Trust) -> Result<(Self, Greeting), ClientError> {
-        let connection = connect(host, trust, b"linnet").await?;
-        let (reader, writer) = split(connection.stream);
-        let mut session = Self { reader, writer, input: Vec::new(), last_request: 0 };
+        let mut session = match host.quic_port() {
+            Some(port) => {
+                let (link, writer, reader) = quic::connect(host, port, trust).await?;
+                Self::over(reader, writer, Some(link))
+            }
+            None => {
+                let (reader, writer) = split(connect(host, trust, b"linnet").await?.stream);
+                Self::over(reader, writer, None)
+            }
+        };
         match session.next_soon().await?.message {
             Some(ServerMessage::Greeting(greeting)) => Ok((session, greeting)),
             _ => Err(ClientError::Protocol("no greeting came first".to_owned())),
         }
+    }
+
+    fn over(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+        quic: Option<quic::Link>,
+    ) -> Self {
+        let (reader, writer) = (Box::new(reader), Box::new(writer));
+        Self { reader, writer, _quic: quic, input: Vec::new(), last_request: 0 }
     }
 
     /// Connects, makes sure it is the right box, and says hello.

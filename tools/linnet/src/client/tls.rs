@@ -21,10 +21,10 @@ use super::error::ClientError;
 use super::host::Host;
 
 /// A box on the local network answers within milliseconds; a sleepy Wi-Fi takes seconds.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Every box's certificate carries this name. The CA, not the name, tells which box it is.
-const NAME_OF_EVERY_BOX: &str = "localhost";
+pub(super) const NAME_OF_EVERY_BOX: &str = "localhost";
 
 /// Whom to believe.
 #[derive(Clone, Debug)]
@@ -84,7 +84,8 @@ pub(super) async fn connect(
     examine(stream, trust)
 }
 
-fn config(trust: &Trust, alpn: &[u8]) -> Result<ClientConfig, ClientError> {
+/// TLS 1.3 that believes only whom it should, for either transport.
+pub(super) fn config(trust: &Trust, alpn: &[u8]) -> Result<ClientConfig, ClientError> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(BoxVerifier {
         pinned: match trust {
@@ -107,13 +108,18 @@ fn config(trust: &Trust, alpn: &[u8]) -> Result<ClientConfig, ClientError> {
 fn handshake_failed(host: &Host, error: &std::io::Error) -> ClientError {
     let tls = error.get_ref().and_then(|it| it.downcast_ref::<Error>());
     match tls {
-        Some(Error::InvalidCertificate(cause)) => ClientError::NotTheBox(format!(
-            "{host} is not the box this computer knows ({cause:?}); if the box was set up anew, \
-             compare its eight words and run `linnet login {host} --words \"EIGHT WORDS\"`"
-        )),
+        Some(Error::InvalidCertificate(cause)) => not_the_box(host, &format!("{cause:?}")),
         Some(error) => ClientError::Protocol(format!("TLS: {error}")),
         None => ClientError::Broken(error.to_string()),
     }
+}
+
+/// Another CA answers.
+pub(super) fn not_the_box(host: &Host, cause: &str) -> ClientError {
+    ClientError::NotTheBox(format!(
+        "{host} is not the box this computer knows ({cause}); if the box was set up anew, \
+         compare its eight words and run `linnet login {host} --words \"EIGHT WORDS\"`"
+    ))
 }
 
 fn examine(stream: TlsStream<TcpStream>, trust: &Trust) -> Result<Connection, ClientError> {

@@ -14,6 +14,9 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use session::answers;
+use session::slow::Caps;
+
 use crate::company::Company;
 use crate::config::RingConfig;
 use crate::conn::{Conn, Phase};
@@ -27,7 +30,6 @@ use crate::limits::{
     CHOKED_RETRY, COMMANDS_PER_TICK, HEARTBEAT_EVERY, PACE_EVERY, SESSION_BYTES_PRESSED,
     SHUTDOWN_WITHIN,
 };
-use crate::outbound::Caps;
 use crate::shared::SharedFrame;
 use crate::stats::{Published, RingStats};
 use crate::table::{Key, Table};
@@ -215,7 +217,7 @@ impl Driver {
         }
         if self.events.is_gone() && self.stop.is_none() {
             tracing::warn!(ring = self.ring, "nobody takes events any more; the ring stops");
-            self.begin_stop(&own_frame(closing(), 0), self.now + SHUTDOWN_WITHIN);
+            self.begin_stop(&own_frame(answers::closing(), 0), self.now + SHUTDOWN_WITHIN);
         }
     }
 
@@ -311,13 +313,4 @@ fn key_of(session: SessionId) -> Key {
 /// A frame of the ring's own.
 fn own_frame(message: impl Into<wire::ServerMessage>, request: u32) -> SharedFrame {
     SharedFrame::new(message, request)
-}
-
-/// What clients are told when the rings stop by themselves.
-pub(crate) fn closing() -> wire::server::Closing {
-    wire::server::Closing {
-        reason: wire::server::Reason::ShuttingDown,
-        text: "the box is restarting".to_owned(),
-        retry_after_ms: Some(crate::limits::RETRY_AFTER_MS),
-    }
 }

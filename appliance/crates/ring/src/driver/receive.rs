@@ -4,15 +4,15 @@
 //! senders wait. Session that does not read: its receive is cancelled until its queue drained;
 //! likewise one that is ahead of its pace, until time has caught up.
 
-use wire::server::Reason;
+use session::answers::too_much_before_hello;
+use session::pace::work_of;
 
 use super::{Driver, own_frame};
 use crate::buffers::Filled;
-use crate::codec::{Lost, Step, error};
+use crate::codec::{Lost, Step};
 use crate::conn::{Conn, Phase, ReceiveState};
 use crate::event::{CloseReason, RingEvent};
 use crate::limits::{PACE_EVERY, REQUEST_WORK_BYTES, UNKNOWN_BYTES_MAX};
-use crate::pace::work_of;
 use crate::table::Key;
 use crate::tls::{Broken, Stream};
 use crate::uring::Receive;
@@ -128,8 +128,7 @@ impl Driver {
         if !conn.known {
             conn.unknown_bytes += bytes.len() as u64;
             if conn.unknown_bytes > UNKNOWN_BYTES_MAX {
-                let text = "too much was sent before hello was answered";
-                let lost = Lost { error: error(Reason::TooLong, text), code: CloseCode::TooBig };
+                let lost = Lost { error: too_much_before_hello(), code: CloseCode::TooBig };
                 return self.lose(key, lost);
             }
         }

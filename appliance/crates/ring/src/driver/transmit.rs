@@ -4,13 +4,13 @@ use super::Driver;
 use crate::conn::{Conn, Patience, Phase};
 use crate::event::{CloseReason, RingEvent};
 use crate::limits::{SEND_BYTES, TLS_OVERHEAD_BYTES};
-use crate::outbound::Offer;
 use crate::shared::SharedFrame;
 use crate::staging::{Source, Staging};
 use crate::table::Key;
 use crate::uring::Outgoing;
 use crate::websocket;
 
+use session::slow::Offer;
 use wire::ServerMessage;
 
 impl Driver {

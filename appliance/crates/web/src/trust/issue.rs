@@ -62,6 +62,10 @@ impl Authority {
         Ok(Self { der, key, subtrees })
     }
 
+    pub(super) fn key_der(&self) -> Vec<u8> {
+        self.key.serialize_der()
+    }
+
     pub(super) fn key_pem(&self) -> String {
         self.key.serialize_pem()
     }

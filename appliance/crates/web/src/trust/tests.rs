@@ -186,6 +186,26 @@ fn a_damaged_leaf_is_replaced() {
 }
 
 #[test]
+fn a_secret_is_the_same_at_the_next_start_and_another_for_each_purpose_and_box() {
+    let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let secret = open_at(data.path(), NOW).unwrap().secret_for("one");
+    let again = open_at(data.path(), NOW).unwrap();
+    assert_eq!(again.secret_for("one"), secret);
+    assert_ne!(again.secret_for("two"), secret);
+    assert_ne!(open_at(other.path(), NOW).unwrap().secret_for("one"), secret);
+}
+
+#[test]
+fn quic_takes_no_early_data_and_native_sessions_only() {
+    let data = tempfile::tempdir().unwrap();
+    let config = open_at(data.path(), NOW).unwrap().quic_config().unwrap();
+    assert_eq!((config.max_early_data_size, config.alpn_protocols.len()), (0, 1));
+    assert_eq!(config.alpn_protocols[0], ALPN_NATIVE);
+    let first = config.crypto_provider().cipher_suites[0].suite();
+    assert_eq!(first, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
+}
+
+#[test]
 fn a_first_start_that_was_cut_short_starts_over() {
     let data = tempfile::tempdir().unwrap();
     fs::create_dir(data.path().join("tls.new")).unwrap();

@@ -1,4 +1,4 @@
-//! Native framing: binary frames one after another on the stream, in any split. Pure.
+//! Native framing: binary frames one after another on the stream, in any split.
 //!
 //! A frame that lies whole in what was read is decoded in place; only a partial one is copied.
 
@@ -8,15 +8,17 @@ use wire::limits::CLIENT_FRAME_BYTES_MAX;
 
 /// State between two reads: the start of a frame.
 #[derive(Debug, Default)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     partial: Vec<u8>,
 }
 
 /// A frame, or what is wrong with it; the next one can be read in both cases.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Received {
-    pub(crate) request: u32,
-    pub(crate) message: Result<Option<ClientMessage>, FrameError>,
+pub struct Received {
+    /// The client's number for the answer, or 0.
+    pub request: u32,
+    /// The message; none when its kind is unknown and may be skipped.
+    pub message: Result<Option<ClientMessage>, FrameError>,
 }
 
 impl Decoder {
@@ -24,11 +26,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When the length is impossible or over `max`: framing is lost.
-    pub(crate) fn next(
-        &mut self,
-        input: &mut &[u8],
-        max: usize,
-    ) -> Result<Option<Received>, FrameError> {
+    pub fn next(&mut self, input: &mut &[u8], max: usize) -> Result<Option<Received>, FrameError> {
         let max = max.min(CLIENT_FRAME_BYTES_MAX);
         if !self.partial.is_empty() {
             return self.complete(input, max);
@@ -66,7 +64,8 @@ impl Decoder {
 }
 
 /// Reads the bytes of one whole frame.
-pub(crate) fn read(header: &Header, frame: &[u8]) -> Received {
+#[must_use]
+pub fn read(header: &Header, frame: &[u8]) -> Received {
     let message = match binary::read_client(frame) {
         Ok(Some((Frame { message, .. }, _))) => Ok(message),
         Ok(None) => Err(FrameError::TooShort(frame.len())),

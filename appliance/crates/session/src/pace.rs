@@ -1,4 +1,4 @@
-//! How fast one session may ask, and how many long answers it may have under way; pure.
+//! How fast one session may ask, and how many long answers it may have under way.
 //!
 //! A session that is ahead of its pace is not read from until time has caught up, so TCP slows its
 //! sender. Refusing instead would cost decoding, an answer and its encryption for every frame of a
@@ -32,29 +32,43 @@ impl Default for PaceConfig {
 
 /// The pace of one session (GCRA, ITU-T I.371): when all that it asked for would be due.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     due: Instant,
 }
 
 impl Pace {
-    pub(crate) const fn new(now: Instant) -> Self {
+    /// A session that asked for nothing yet.
+    #[must_use]
+    pub const fn new(now: Instant) -> Self {
         Self { due: now }
     }
 
     /// Whether the session may ask for more now.
-    pub(crate) fn admits(self, now: Instant, config: PaceConfig) -> bool {
-        self.due.saturating_duration_since(now) <= config.burst
+    #[inline]
+    #[must_use]
+    pub fn admits(self, now: Instant, config: PaceConfig) -> bool {
+        self.wait(now, config).is_zero()
+    }
+
+    /// How long until the session may ask for more.
+    #[inline]
+    #[must_use]
+    pub fn wait(self, now: Instant, config: PaceConfig) -> Duration {
+        self.due.saturating_duration_since(now).saturating_sub(config.burst)
     }
 
     /// Notes work, be it more than the session may cause at once.
-    pub(crate) fn spend(&mut self, work_bytes: usize, now: Instant, config: PaceConfig) {
+    #[inline]
+    pub fn spend(&mut self, work_bytes: usize, now: Instant, config: PaceConfig) {
         let nanos = work_bytes as u64 * 1_000_000_000 / u64::from(config.work_per_second);
         self.due = self.due.max(now) + Duration::from_nanos(nanos);
     }
 }
 
 /// What a message costs beside its own length.
-pub(crate) const fn work_of(message: &ClientMessage) -> usize {
+#[inline]
+#[must_use]
+pub const fn work_of(message: &ClientMessage) -> usize {
     match message {
         // They look at many rooms or messages, and at the card.
         ClientMessage::Hello(_) | ClientMessage::Sync(_) | ClientMessage::ReadHistory(_) => {
@@ -67,30 +81,44 @@ pub(crate) const fn work_of(message: &ClientMessage) -> usize {
 /// History pages that a session asked for and that are not in its queue yet. The first page that
 /// it takes may be long, so it gets no more of them under way than its queue can hold.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct AskedPages {
+pub struct AskedPages {
     requests: [u32; ASKED_PAGES_MAX],
     count: usize,
 }
 
 impl AskedPages {
     /// Nothing more is decoded until a page came.
-    pub(crate) const fn is_full(&self) -> bool {
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
         self.count == ASKED_PAGES_MAX
     }
 
     /// A request went to the core.
-    pub(crate) fn ask(&mut self, request: u32, message: &ClientMessage) {
+    pub fn ask(&mut self, request: u32, message: &ClientMessage) {
         if matches!(message, ClientMessage::ReadHistory(_)) && !self.is_full() {
             self.requests[self.count] = request;
             self.count += 1;
         }
     }
 
+    /// Whether a message may be the answer to a request for a page.
+    #[must_use]
+    pub const fn may_answer(message: &ServerMessage) -> bool {
+        matches!(message, ServerMessage::HistoryPage(_) | ServerMessage::Error(_))
+    }
+
     /// An answer came: a page, or why there is none.
-    pub(crate) fn answer(&mut self, request: u32, message: &ServerMessage) {
-        let ends = matches!(message, ServerMessage::HistoryPage(_) | ServerMessage::Error(_));
+    #[inline]
+    pub fn answer(&mut self, request: u32, message: &ServerMessage) {
+        if Self::may_answer(message) {
+            self.answered(request);
+        }
+    }
+
+    /// An answer for which [`Self::may_answer`] is true came.
+    pub fn answered(&mut self, request: u32) {
         let asked = self.requests[..self.count].iter().position(|asked| *asked == request);
-        if let Some(at) = asked.filter(|_| ends) {
+        if let Some(at) = asked {
             self.count -= 1;
             self.requests.swap(at, self.count);
         }
