@@ -22,10 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("linnet-load", &["linnet-wire"]),
     ("linnetd", SERVER_PARTS),
     ("linnet-sim", &["linnet-wire", "linnet-chat", "linnet-log", "linnet-store"]),
-    (
-        "linnet-peers",
-        &["linnet-wire", "linnet-chat", "linnet-log", "linnet-store", "linnet-load"],
-    ),
+    ("linnet-peers", &["linnet-wire", "linnet-chat", "linnet-log", "linnet-store", "linnet-load"]),
     ("linnet-it", &["linnet-wire", "linnet-update"]),
     ("linnet-vm", &["linnet-image"]),
     ("linnet-xtask", &["linnet-wire", "linnet-update", "linnet-image", "linnet-vm", "linnet"]),

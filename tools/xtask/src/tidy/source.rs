@@ -10,8 +10,12 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// Crates whose purpose needs unsafe code: the rings, pid 1 and its LED where no safe wrapper
 /// exists, and the bare ring that the rings are measured against.
-const UNSAFE_ALLOWED: &[&str] =
-    &["appliance/crates/ring/", "appliance/crates/led/", "appliance/init/", "tests/peers/src/floor/"];
+const UNSAFE_ALLOWED: &[&str] = &[
+    "appliance/crates/ring/",
+    "appliance/crates/led/",
+    "appliance/init/",
+    "tests/peers/src/floor/",
+];
 
 pub(super) fn check(path: &str, text: &str, syntax: &syn::File) -> Vec<String> {
     let mut visitor = SourceVisitor {
