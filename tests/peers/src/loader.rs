@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use load::{Dialect, Layout, Linnet, Options, Scenario, Transport};
 
-use crate::dialects::Floor;
+use crate::dialects::{Floor, Mqtt, Nats, Rooms, WebSocket, Xmpp};
 use crate::floor::Mode;
 
 /// The command line of one run.
@@ -50,10 +50,25 @@ pub enum Protocol {
     EpollPairs,
     /// The plain loop of sends.
     BlockingSend,
+    /// MQTT without acknowledgements.
+    Mqtt,
+    /// MQTT, QoS 1 from the sender to the broker.
+    MqttQos1,
+    /// NATS.
+    Nats,
+    /// NATS, messages to a file stream.
+    Jetstream,
+    /// XMPP.
+    Xmpp,
+    /// Text over WebSocket.
+    Websocket,
 }
 
 impl Protocol {
-    fn dialect(self, payload: usize, host: String, fresh: bool) -> Box<dyn Dialect> {
+    fn dialect(self, scenario: &Scenario, layout: &Layout, options: &Options) -> Box<dyn Dialect> {
+        let payload = options.payload_bytes.unwrap_or(scenario.payload_bytes());
+        let (host, fresh) = (options.connect.to_string(), scenario.syncs_afresh());
+        let rooms = Rooms::of(scenario, layout);
         let linnet = |transport| Box::new(Linnet::new(transport, payload, host, fresh));
         let floor = |mode| Box::new(Floor::new(mode, payload));
         match self {
@@ -66,6 +81,12 @@ impl Protocol {
             Self::EpollBroadcast => floor(Mode::EpollBroadcast),
             Self::EpollPairs => floor(Mode::EpollPairs),
             Self::BlockingSend => floor(Mode::BlockingSend),
+            Self::Mqtt => Box::new(Mqtt::new(rooms, payload, false)),
+            Self::MqttQos1 => Box::new(Mqtt::new(rooms, payload, true)),
+            Self::Nats => Box::new(Nats::new(rooms, payload, false)),
+            Self::Jetstream => Box::new(Nats::new(rooms, payload, true)),
+            Self::Xmpp => Box::new(Xmpp::new(rooms, payload)),
+            Self::Websocket => Box::new(WebSocket::new(rooms, payload)),
         }
     }
 }
@@ -80,9 +101,7 @@ pub fn run(line: &LoadLine) -> Result<bool> {
         Some(file) => Layout::read(file)?,
         None => Layout::synthetic(SYNTHETIC_SESSIONS),
     };
-    let payload = options.payload_bytes.unwrap_or(scenario.payload_bytes());
-    let host = options.connect.to_string();
-    let dialect = protocol.dialect(payload, host, scenario.syncs_afresh());
+    let dialect = protocol.dialect(scenario, &layout, options);
     let report = load::run(scenario, dialect.as_ref(), &layout, options)?;
     if options.json {
         println!("{}", serde_json::to_string(&report)?);

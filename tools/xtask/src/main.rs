@@ -1,6 +1,7 @@
 //! Developer verbs: one command for everything, the same in CI as on a desk.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cross;
 mod emulate;
 mod run;
@@ -32,6 +33,8 @@ enum Verb {
     Sim(sim::Options),
     /// Pictures of every page, in both languages and both themes.
     Screenshots(screenshots::Options),
+    /// Linnet, other servers and the kernel's floor, side by side; ends with one line of JSON.
+    Bench(bench::Options),
     /// Builds the card and boots it on an emulated Pi.
     Emulate(emulate::Options),
 }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => test::run(&options),
         Verb::Tidy => tidy::run(),
         Verb::Sim(options) => sim::run(&options),
+        Verb::Bench(options) => bench::run(&options),
         Verb::Screenshots(options) => screenshots::run(&options),
         Verb::Emulate(options) => emulate::run(&options),
     };

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use linnet_peers::bench::BenchOptions;
 use linnet_peers::loader::LoadLine;
 
 /// Measures Linnet, other servers and the kernel's floor with one generator.
@@ -16,6 +17,8 @@ struct Line {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Measures everything that is asked for.
+    Run(BenchOptions),
     /// Loads one server that runs already.
     Load(LoadLine),
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
 
 fn run(line: &Line) -> Result<bool> {
     match &line.verb {
+        Verb::Run(options) => linnet_peers::bench::run(options).map(|()| true),
         Verb::Load(line) => linnet_peers::loader::run(line),
     }
 }

@@ -1,0 +1,30 @@
+//! Bounds of a benchmark, each with its unit and reason.
+
+use std::time::Duration;
+
+/// After this a quick run repeats nothing more, so that it ends within three minutes.
+pub(super) const QUICK_REPEATS_UNTIL: Duration = Duration::from_secs(100);
+
+/// Seconds of one run of the generator in a quick benchmark.
+pub(super) const QUICK_RUN_SECONDS: u64 = 25;
+
+/// Seconds of one run of the generator: the slowest peer joins a thousand members in two minutes.
+pub(super) const RUN_SECONDS: u64 = 200;
+
+/// Seconds that the generator gets to notice that its time is up.
+pub(super) const GRACE_SECONDS: u64 = 20;
+
+/// How long a server may take until it listens: Erlang on a busy machine.
+pub(super) const START: Duration = Duration::from_secs(30);
+
+/// How often that is looked at.
+pub(super) const START_STEP: Duration = Duration::from_millis(50);
+
+/// How long a server's first work after its start may go on beside the run: index, spare segments.
+pub(super) const SETTLE: Duration = Duration::from_millis(500);
+
+/// Bytes of the file that becomes a device of its own, most of it never written.
+pub(super) const CARD_BYTES: u64 = 1 << 30;
+
+/// Bytes of a server's log that an error shows.
+pub(super) const LOG_TAIL_BYTES: usize = 600;
