@@ -137,9 +137,12 @@ impl Hot {
 struct Run(VecDeque<Message>);
 
 impl Run {
-    /// Where the first message at or above `seq` is: where it would be without holes, or else by
-    /// search.
+    /// Where the first message at or above `seq` is: behind the last for a new one, where it would
+    /// be without holes, or else by search.
     fn place(&self, seq: Seq) -> usize {
+        if self.0.back().is_none_or(|newest| newest.seq < seq) {
+            return self.0.len();
+        }
         let first = self.0.front().map_or(0, |message| message.seq.0);
         let guess = usize::try_from(seq.0.saturating_sub(first)).unwrap_or(usize::MAX);
         match self.0.get(guess) {
