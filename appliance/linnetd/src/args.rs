@@ -33,6 +33,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR:PORT", hide = true)]
     pub(crate) listen_plain: Option<SocketAddr>,
 
+    /// Makes the log wait for the card like a poor one does: for measurements and tests.
+    #[arg(long, hide = true)]
+    pub(crate) slow_disk: bool,
+
     /// Name under which people reach the box; it goes into the certificate and the claim link.
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Vec<String>,

@@ -17,7 +17,7 @@ use crate::positions::Positions;
 use store::records::to_record;
 
 /// How long the writer waits for a segment before it looks again.
-const ROOM_PAUSE: Duration = Duration::from_millis(20);
+const ROOM_PAUSE: Duration = Duration::from_millis(2);
 
 /// Bytes that the log is said to have while the card is not full: spares come in time, and the
 /// writer's waiting is back-pressure enough.
@@ -51,13 +51,14 @@ impl DiskThread {
     /// None: the process ends and there is no room.
     fn write(&mut self, entries: &[Entry]) -> Option<()> {
         let mut batch = self.log.new_batch();
+        let mut records = Vec::new();
         for together in entries.chunk_by(|_, next| ends_a_claim(next)) {
-            let records: Vec<_> = together.iter().map(to_record).collect();
-            match batch.push(&records) {
+            records.extend(together.iter().map(to_record));
+            match batch.take(&mut records) {
                 Ok(true) => {}
                 Ok(false) => {
                     self.append(&mut batch)?;
-                    let pushed = batch.push(&records);
+                    let pushed = batch.take(&mut records);
                     assert_eq!(pushed, Ok(true), "the core keeps records below the log's limit");
                 }
                 Err(error) => unreachable!("the core keeps records below the log's limit: {error}"),
@@ -88,10 +89,8 @@ impl DiskThread {
                 Err(error) => exit::card_failed(&error),
             }
         };
-        let count = batch.records().len();
-        let places = (0..count)
-            .map(|index| (appended.first_offset + index as u64, appended.position(index)));
-        self.positions.note(places);
+        let places = (0..batch.records().len()).map(|index| appended.position(index));
+        self.positions.note(appended.first_offset, places);
         self.link.set_durable(appended.last_offset);
         batch.clear();
         Some(())

@@ -42,8 +42,8 @@ impl IndexThread {
     /// Runs until the core and the disk thread are gone.
     pub(crate) fn run(mut self) {
         loop {
-            self.care();
-            match self.checkpoints.recv_timeout(CARE_INTERVAL) {
+            let wait = if self.care() { Duration::ZERO } else { CARE_INTERVAL };
+            match self.checkpoints.recv_timeout(wait) {
                 Ok(checkpoint) => self.write(&checkpoint),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -53,8 +53,8 @@ impl IndexThread {
 
     fn write(&mut self, checkpoint: &Checkpoint) {
         let Checkpoint { applied, changes } = checkpoint;
-        let positions = &self.positions;
-        let written = self.store.checkpoint(*applied, changes, |offset| positions.get(offset));
+        let places = self.positions.up_to(*applied);
+        let written = self.store.checkpoint(*applied, changes, |offset| places.get(offset));
         let done = match written {
             Ok(()) => {
                 self.positions.forget(*applied);
@@ -69,14 +69,16 @@ impl IndexThread {
         self.link.checkpoint_end(CheckpointEnd { applied: *applied, done });
     }
 
-    fn care(&self) {
+    /// True when the next look should come at once: the writer takes spares as fast as they come.
+    fn care(&self) -> bool {
+        let mut more = false;
         let free = self.disk.free_bytes().unwrap_or(0);
         self.status.set_free_bytes(free);
         let full = self.shelf.card_full();
         if self.shelf.wants_work()
             && (!full || free > log::limits::SEGMENT_BYTES + SPARE_MARGIN_BYTES)
         {
-            self.prepare();
+            more = self.prepare() && self.shelf.wants_work();
         }
         if full != self.shelf.card_full() {
             let text = if full { "the card has space again" } else { "the card is full" };
@@ -86,20 +88,30 @@ impl IndexThread {
             self.link.set_room(crate::disk::room(&self.shelf, 0));
         }
         self.status.set_card_full(self.shelf.card_full());
+        more
     }
 
     /// Spares first: the writer waits for them. The reserve needs to be whole before the box
-    /// takes messages on a card that was full.
-    fn prepare(&self) {
-        let mut pause = || std::thread::sleep(STEP_PAUSE);
+    /// takes messages on a card that was full. True when something was prepared.
+    fn prepare(&self) -> bool {
+        let mut pause = || {
+            // Without a spare the writer has nothing to gain from waiting for its turn.
+            if self.shelf.spares_ready() > 0 {
+                std::thread::sleep(STEP_PAUSE);
+            }
+        };
         let spare = if self.shelf.spares_ready() < log::limits::SPARES_WANTED {
             self.shelf.prepare_spare(&self.disk, &mut pause)
         } else {
             Ok(())
         };
         match spare.and_then(|()| self.shelf.fill_reserve(&self.disk, &mut pause)) {
-            Ok(()) | Err(LogError::Full) => {}
-            Err(error) => tracing::error!(%error, "no spare segment could be prepared"),
+            Ok(()) => true,
+            Err(LogError::Full) => false,
+            Err(error) => {
+                tracing::error!(%error, "no spare segment could be prepared");
+                false
+            }
         }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use chat::{Change, Chat, Config, State};
-use log::{Item, Log, LogReader, OpenFrom, OpenOutcome, Options, RealDisk, ReplayGuard, Verdict};
+use log::{
+    Item, Log, LogReader, OpenFrom, OpenOutcome, Options, RealDisk, ReplayGuard, SlowSpeed, Verdict,
+};
 use store::{Opened, Store, StoreError};
 use wire::RecordBody;
 use wire::ids::Offset;
@@ -40,12 +42,17 @@ pub(crate) enum Outcome {
     Rescue(Box<Case>),
 }
 
+/// Which syncs of a slow disk are the long ones: the same in every run.
+const SLOW_SEED: u64 = 1;
+
 /// How to recover.
 pub(crate) struct Wish {
     pub(crate) config: Config,
     pub(crate) cache_bytes: usize,
     /// Forget the index.
     pub(crate) rebuild: bool,
+    /// Wait for the card like a poor one does.
+    pub(crate) slow_disk: bool,
     /// Give up what can't be read in the tail segment.
     pub(crate) salvage: bool,
 }
@@ -57,7 +64,10 @@ pub(crate) fn recover(
     status: &Arc<Status>,
 ) -> anyhow::Result<Outcome> {
     let (mut store, known) = open_store(data, &wish, status)?;
-    let disk = RealDisk::open(&data.log()).context("can't open the log's folder")?;
+    let mut disk = RealDisk::open(&data.log()).context("can't open the log's folder")?;
+    if wish.slow_disk {
+        disk = disk.slowed(SlowSpeed::default(), SLOW_SEED, std::thread::sleep);
+    }
     // Also when the index is to be forgotten: what it held was on the card, so a log that ends
     // before it is damaged, not torn.
     let from = OpenFrom { applied_offset: known.0, ..OpenFrom::default() };
@@ -282,7 +292,7 @@ impl Replay {
             match self.readable(item)? {
                 Item::Record(stored) => {
                     end = Offset(stored.offset);
-                    self.positions.note([(stored.offset, stored.position)]);
+                    self.positions.note(stored.offset, [stored.position]);
                     if let Some(entry) = self.entry(&stored)? {
                         touched.extend(chat::apply(state, &entry));
                     }
@@ -299,7 +309,8 @@ impl Replay {
         let changes: Vec<Change> = std::iter::once(Change::Meta(state.meta().clone()))
             .chain(touched.into_iter().filter_map(|touched| state.change(touched)))
             .collect();
-        store.checkpoint(applied, &changes, |offset| self.positions.get(offset))?;
+        let places = self.positions.up_to(applied);
+        store.checkpoint(applied, &changes, |offset| places.get(offset))?;
         Ok(end)
     }
 
@@ -309,7 +320,7 @@ impl Replay {
         for item in self.reader.iter_from(applied.0 + 1) {
             match self.readable(item)? {
                 Item::Record(stored) => {
-                    self.positions.note([(stored.offset, stored.position)]);
+                    self.positions.note(stored.offset, [stored.position]);
                     match self.entry(&stored)? {
                         Some(entry) => chat.replay(&entry),
                         None => chat.replay_damaged(Offset(stored.offset)),
@@ -381,7 +392,8 @@ mod tests {
     use super::*;
 
     fn wish(rebuild: bool, salvage: bool) -> Wish {
-        Wish { config: Config::default(), cache_bytes: 1 << 20, rebuild, salvage }
+        let (config, cache_bytes) = (Config::default(), 1 << 20);
+        Wish { config, cache_bytes, rebuild, slow_disk: false, salvage }
     }
 
     fn recovered(data: &DataFolder, wish: Wish) -> Outcome {

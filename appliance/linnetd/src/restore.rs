@@ -77,6 +77,7 @@ pub(crate) fn salvage(root: &Path) -> anyhow::Result<()> {
         cache_bytes: usize::try_from(Budget::of_this_machine().index_cache)
             .expect("a share of 32 MiB at most"),
         rebuild: true,
+        slow_disk: false,
         salvage: true,
     };
     let status = Arc::new(Status::default());

@@ -232,6 +232,7 @@ fn wish(args: &Args, budget: &Budget) -> Wish {
         config: Config { version, shares },
         cache_bytes: bytes(budget.index_cache),
         rebuild: args.rebuild,
+        slow_disk: args.slow_disk,
         salvage: false,
     }
 }

@@ -177,6 +177,16 @@ describe("copy", () => {
     expect(at(copy).members.map((one) => one.user)).toEqual([ME, OTHER]);
   });
 
+  it("takes joins and leaves of a large room as a list", () => {
+    const copy = copyWith();
+    const members = [
+      { offset: 11, user: 3, joined: true },
+      { offset: 12, user: OTHER, joined: false },
+    ];
+    sync.apply(copy, { kind: "members_changed", body: { room: 1, members } });
+    expect(at(copy).members.map((one) => one.user)).toEqual([ME, 3]);
+  });
+
   it("forgets the oldest messages of a long room and knows that it did", () => {
     const copy = copyWith();
     for (let seq = 1; seq <= CACHE_MESSAGES_MAX + 20; seq += 1) say(copy, seq);

@@ -46,13 +46,15 @@ impl Checkpoints {
         self.distinct = self.touched.len();
     }
 
-    fn due(&mut self, now: TimeMs, records_max: u64) -> bool {
+    /// `full`: many bodies wait in memory for a checkpoint.
+    fn due(&mut self, now: TimeMs, records_max: u64, full: bool) -> bool {
         if self.records == 0 {
             return false;
         }
         let since = *self.waiting_since.get_or_insert(now);
         let late = now.0.saturating_sub(since.0) >= CHECKPOINT_MS;
-        self.under_way.is_none() && now >= self.not_before && (late || self.records >= records_max)
+        let many = late || full || self.records >= records_max;
+        self.under_way.is_none() && now >= self.not_before && many
     }
 
     fn begin(&mut self, applied: Offset) -> &[Touched] {
@@ -87,7 +89,9 @@ impl Checkpoints {
 
 impl Chat {
     pub(crate) fn checkpoint_when_due(&mut self) {
-        if self.checkpoints.due(self.now, self.config.shares.checkpoint_records) {
+        let shares = &self.config.shares;
+        let full = self.hot.unsaved_bytes() >= shares.unsaved_bytes_max / 4;
+        if self.checkpoints.due(self.now, shares.checkpoint_records, full) {
             self.checkpoint();
         }
     }

@@ -215,7 +215,7 @@ impl Chat {
         let (room, joining) = (body.room, body.user);
         let known = self.group(user, room)?;
         self.check_user(joining, "user", room)?;
-        if known.members.get(&joining).is_some_and(|member| member.present) {
+        if known.members.get(joining).is_some_and(|member| member.present) {
             return Ok(no_change(room, content));
         }
         if known.present >= MEMBERS_PER_ROOM_MAX {
@@ -236,7 +236,7 @@ impl Chat {
         if leaving != user && !self.may_remove(user, known) {
             return Err(refuse(Reason::NotAllowed, "user", room));
         }
-        if !known.members.get(&leaving).is_some_and(|member| member.present) {
+        if !known.members.get(leaving).is_some_and(|member| member.present) {
             return Ok(no_change(room, content));
         }
         Ok(MemberRemoved { room, user: leaving, command: content }.into())

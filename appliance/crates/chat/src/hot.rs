@@ -66,7 +66,7 @@ impl Hot {
     /// The end of the gap that begins at `first`: the message before the next one that is here,
     /// or `most`.
     pub(crate) fn cold_until(&self, room: RoomId, first: Seq, most: Seq) -> Seq {
-        let next = self.rooms.get(&room).and_then(|run| run.0.get(run.place(first)));
+        let next = self.rooms.get(&room).and_then(|run| run.messages.get(run.place(first)));
         let next = next.filter(|message| message.seq <= most);
         next.map_or(most, |message| Seq(message.seq.0 - 1))
     }
@@ -75,7 +75,7 @@ impl Hot {
     pub(crate) fn start_after(&self, room: RoomId, head: Seq, cursor: Offset) -> Option<Seq> {
         let run = self.rooms.get(&room)?;
         let mut expected = head;
-        for message in run.0.range(..run.place(head.next())).rev() {
+        for message in run.messages.range(..run.place(head.next())).rev() {
             if message.seq != expected {
                 return None;
             }
@@ -116,7 +116,7 @@ impl Hot {
     fn remove(&mut self, room: RoomId, seq: Seq) {
         let Some(run) = self.rooms.get_mut(&room) else { return };
         let gone = run.remove(seq);
-        if run.0.is_empty() {
+        if run.messages.is_empty() {
             self.rooms.remove(&room);
         }
         if let Some(message) = gone {
@@ -134,31 +134,42 @@ impl Hot {
 
 /// Messages of one room, ascending by seq; nearly always without holes.
 #[derive(Debug, Default)]
-struct Run(VecDeque<Message>);
+struct Run {
+    messages: VecDeque<Message>,
+    /// None is newer: with it a new message finds its place without a look at an old one.
+    newest: Seq,
+}
 
 impl Run {
-    /// Where the first message at or above `seq` is: where it would be without holes, or else by
-    /// search.
+    /// Where the first message at or above `seq` is: behind the last for a new one, where it would
+    /// be without holes, or else by search.
     fn place(&self, seq: Seq) -> usize {
-        let first = self.0.front().map_or(0, |message| message.seq.0);
+        if seq > self.newest {
+            return self.messages.len();
+        }
+        let first = self.messages.front().map_or(0, |message| message.seq.0);
         let guess = usize::try_from(seq.0.saturating_sub(first)).unwrap_or(usize::MAX);
-        match self.0.get(guess) {
+        match self.messages.get(guess) {
             Some(message) if message.seq == seq => guess,
-            _ => self.0.partition_point(|message| message.seq < seq),
+            _ => self.messages.partition_point(|message| message.seq < seq),
         }
     }
 
     fn get(&self, seq: Seq) -> Option<&Message> {
-        self.0.get(self.place(seq)).filter(|message| message.seq == seq)
+        self.messages.get(self.place(seq)).filter(|message| message.seq == seq)
     }
 
     /// Returns the message that was in its place.
     fn insert(&mut self, message: Message) -> Option<Message> {
         let at = self.place(message.seq);
-        match self.0.get_mut(at) {
+        match self.messages.get_mut(at) {
             Some(there) if there.seq == message.seq => Some(std::mem::replace(there, message)),
             _ => {
-                self.0.insert(at, message);
+                self.newest = self.newest.max(message.seq);
+                if self.messages.len() == self.messages.capacity() {
+                    self.messages.reserve_exact(self.messages.len().max(1));
+                }
+                self.messages.insert(at, message);
                 None
             }
         }
@@ -167,9 +178,9 @@ impl Run {
     fn remove(&mut self, seq: Seq) -> Option<Message> {
         let at = self.place(seq);
         self.get(seq)?;
-        let gone = self.0.remove(at);
-        if self.0.len() * 4 < self.0.capacity() {
-            self.0.shrink_to(self.0.len() * 2);
+        let gone = self.messages.remove(at);
+        if self.messages.len() * 4 < self.messages.capacity() {
+            self.messages.shrink_to(self.messages.len() * 2);
         }
         gone
     }

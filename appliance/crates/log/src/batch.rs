@@ -26,12 +26,17 @@ impl Batch {
     /// Adds all records or none, so that what belongs together lands together. `Ok(false)` means
     /// that they do not fit any more: write this batch and put them into the next one.
     pub fn push(&mut self, records: &[Record]) -> Result<bool, LogError> {
+        self.take(&mut records.to_vec())
+    }
+
+    /// As `push`, but moves the records; those that do not fit stay where they are.
+    pub fn take(&mut self, records: &mut Vec<Record>) -> Result<bool, LogError> {
         let added = checked_bytes(records)?;
         if !self.fits(records.len(), added) {
             self.refuse_if_never(records.len(), added)?;
             return Ok(false);
         }
-        self.records.extend_from_slice(records);
+        self.records.append(records);
         self.body_bytes += added;
         Ok(true)
     }

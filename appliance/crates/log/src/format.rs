@@ -128,6 +128,8 @@ pub const fn batch_bytes(records: usize, body_bytes: usize) -> usize {
 /// limits on counts and lengths.
 pub fn encode(place: &Place, records: &[Record], out: &mut Vec<u8>) -> Hash {
     out.clear();
+    let body_bytes = records.iter().map(|record| record.payload.len()).sum();
+    out.reserve(batch_bytes(records.len(), body_bytes));
     put_fixed(place, records, out);
     for record in records {
         put_entry(record, out);

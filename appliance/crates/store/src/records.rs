@@ -6,9 +6,12 @@ use wire::ids::{Counter, DeviceId, Offset, TimeMs, UserId};
 use wire::server::Message;
 use wire::{Kind, RecordBody};
 
+/// Bytes that most payloads fit, so that writing one takes one allocation.
+const PAYLOAD_BYTES: usize = 256;
+
 /// An entry as the log keeps it.
 pub fn to_record(entry: &Entry) -> Record {
-    let mut payload = Vec::new();
+    let mut payload = Vec::with_capacity(PAYLOAD_BYTES);
     entry.body.write_postcard(&mut payload);
     Record {
         kind: entry.body.kind().0,

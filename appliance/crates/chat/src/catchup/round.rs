@@ -61,7 +61,7 @@ impl Chat {
         let mut rooms: Vec<&Room> = self.state.rooms_of(sync.user).collect();
         rooms.sort_by_key(|room| (core::cmp::Reverse(room.active()), room.facts.room));
         for room in rooms {
-            if let Some(me) = room.members.get(&sync.user) {
+            if let Some(me) = room.members.get(sync.user) {
                 plan_room(sync, room, me);
             }
         }
@@ -70,7 +70,7 @@ impl Chat {
     /// Whether a user has missed anything above `from`.
     pub(crate) fn changed_since(&self, user: UserId, from: Offset) -> bool {
         let missed = |room: &Room| {
-            let me = room.members.get(&user);
+            let me = room.members.get(user);
             me.is_some_and(|me| me.changed() > from || (me.present && room.changed() > from))
         };
         self.state.meta().users_changed > from || self.state.rooms_of(user).any(missed)
@@ -91,7 +91,7 @@ impl Chat {
     }
 
     fn send_gone(&self, sync: &mut Sync, room: RoomId) -> Step {
-        let me = self.state.room(room).and_then(|known| known.members.get(&sync.user));
+        let me = self.state.room(room).and_then(|known| known.members.get(sync.user));
         if let Some(me) = me
             && !self.config.is(Mutant::ForgetLeave)
         {

@@ -75,7 +75,7 @@ impl State {
                 self.rooms.get(&room).map(|room| Change::Room(room.facts.clone()))
             }
             Touched::Member(room, user) => {
-                let member = self.rooms.get(&room)?.members.get(&user)?.clone();
+                let member = self.rooms.get(&room)?.members.get(user)?.clone();
                 Some(Change::Member { room, member })
             }
             Touched::Mark(room, seq) => {

@@ -45,10 +45,10 @@ impl State {
         if room.facts.room_kind != RoomKind::Direct || id == SYSTEM_ROOM {
             return;
         }
-        let first = room.members.keys().next();
-        let last = room.members.keys().next_back();
+        let first = room.members.values().next();
+        let last = room.members.values().next_back();
         if let (Some(first), Some(last)) = (first, last) {
-            self.directs.insert((*first, *last), id);
+            self.directs.insert((first.user, last.user), id);
         }
     }
 }

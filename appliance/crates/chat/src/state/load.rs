@@ -52,7 +52,7 @@ fn attach_members(state: &mut State, members: Vec<(RoomId, Membership)>) -> Resu
     for (id, member) in members {
         let room = state.rooms.get_mut(&id).ok_or(LoadError::NoRoom(id))?;
         let user = member.user;
-        room.members.insert(user, member);
+        room.members.insert(member);
         if id != SYSTEM_ROOM {
             state.note_room_of(user, id);
         }

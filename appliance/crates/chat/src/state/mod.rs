@@ -5,6 +5,7 @@ mod account;
 mod change;
 mod index;
 mod load;
+mod members;
 mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use wire::ids::{BoxId, DeviceId, Epoch, Offset, ProvisionId, RoomId, Seq, TokenH
 pub use account::{Account, Device, Lookup, Outcome, PasswordHash, Settled};
 pub use change::{Change, Touched};
 pub use load::LoadError;
+pub use members::Members;
 pub use room::{Interval, Mark, Membership, Room, RoomFacts};
 
 /// The hidden user, device and room of the health probe: never listed, counted or exported.
@@ -183,7 +185,7 @@ impl State {
     #[must_use]
     pub fn member(&self, room: RoomId, user: UserId) -> Option<(&Room, &Membership)> {
         let room = self.rooms.get(&room)?;
-        let member = room.members.get(&user).filter(|member| member.present)?;
+        let member = room.members.get(user).filter(|member| member.present)?;
         Some((room, member))
     }
 

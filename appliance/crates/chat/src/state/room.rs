@@ -1,13 +1,11 @@
 //! Rooms, memberships and the intervals of messages that a member may see.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use wire::client::History;
 use wire::ids::{Offset, RoomId, Seq, UserId};
 use wire::server::RoomKind;
 
-use super::{SYSTEM_ROOM, SYSTEM_USER};
+use super::{Members, SYSTEM_ROOM, SYSTEM_USER};
 use crate::limits::{INTERVALS_MAX, MARK_SPACING};
 
 /// A room without its members: what the store writes as one entity.
@@ -80,7 +78,7 @@ pub struct Room {
     /// What does not depend on members.
     pub facts: RoomFacts,
     /// Present and past members.
-    pub members: BTreeMap<UserId, Membership>,
+    pub members: Members,
     /// How many are present.
     pub present: usize,
     /// Ascending.
@@ -89,7 +87,7 @@ pub struct Room {
 
 impl Room {
     pub(crate) const fn new(facts: RoomFacts) -> Self {
-        Self { facts, members: BTreeMap::new(), present: 0, marks: Vec::new() }
+        Self { facts, members: Members::new(), present: 0, marks: Vec::new() }
     }
 
     pub(super) fn system() -> Self {
@@ -140,7 +138,7 @@ impl Room {
     /// Lets a user in. False when they are in already.
     pub(crate) fn join(&mut self, user: UserId, offset: Offset) -> bool {
         let head = self.facts.head;
-        let member = self.members.entry(user).or_insert_with(|| Membership::new(user));
+        let member = self.members.get_or_add(user);
         if member.present {
             return false;
         }
@@ -160,7 +158,7 @@ impl Room {
 
     /// Lets a user go. False when they are not in the room.
     pub(crate) fn leave(&mut self, user: UserId, offset: Offset) -> bool {
-        let Some(member) = self.members.get_mut(&user).filter(|member| member.present) else {
+        let Some(member) = self.members.get_mut(user).filter(|member| member.present) else {
             return false;
         };
         member.see_until(self.facts.head);
@@ -174,7 +172,7 @@ impl Room {
     /// Moves a present member's read cursor. False when it is there already.
     pub(crate) fn read(&mut self, user: UserId, seq: Seq, offset: Offset) -> bool {
         let head = self.facts.head;
-        let Some(member) = self.members.get_mut(&user).filter(|member| member.present) else {
+        let Some(member) = self.members.get_mut(user).filter(|member| member.present) else {
             return false;
         };
         if seq <= member.read || seq > head {
@@ -199,7 +197,7 @@ impl Room {
 }
 
 impl Membership {
-    const fn new(user: UserId) -> Self {
+    pub(super) const fn new(user: UserId) -> Self {
         Self {
             user,
             present: false,
@@ -220,6 +218,9 @@ impl Membership {
             }
             first = first.min(newest.first);
             self.intervals.pop();
+        }
+        if self.intervals.is_empty() {
+            self.intervals.reserve_exact(1);
         }
         self.intervals.push(Interval { first, last: None });
         if self.intervals.len() > INTERVALS_MAX {

@@ -5,17 +5,21 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Disk, DiskError};
+use super::slow::Slowness;
+use super::{Disk, DiskError, SlowSpeed};
 use crate::limits::DIRECT_ALIGN_BYTES;
 
 /// A folder on a real file system.
 #[derive(Clone, Debug)]
 pub struct RealDisk {
     folder: Arc<OwnedFd>,
+    /// For benches: waits like a poor card.
+    slowness: Option<Arc<Slowness>>,
 }
 
 /// An open file, with a second descriptor for direct reads once one was asked for.
@@ -33,7 +37,19 @@ impl RealDisk {
         let name = folder.display().to_string();
         let fd = rustix::fs::openat(CWD, folder, flags, Mode::empty())
             .map_err(|errno| error("open", &name, errno))?;
-        Ok(Self { folder: Arc::new(fd) })
+        Ok(Self { folder: Arc::new(fd), slowness: None })
+    }
+
+    /// Makes this disk and its clones as slow as a card; which syncs are the long ones follows
+    /// from `seed`. For benches and tests.
+    #[must_use]
+    pub fn slowed(
+        self,
+        speed: SlowSpeed,
+        seed: u64,
+        sleep: impl Fn(Duration) + Send + Sync + 'static,
+    ) -> Self {
+        Self { slowness: Some(Arc::new(Slowness::new(speed, seed, sleep))), ..self }
     }
 
     /// Makes this process the only one that may write here, until the last clone is dropped.
@@ -52,6 +68,12 @@ impl RealDisk {
         let cached = rustix::fs::openat(&self.folder, name, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|errno| error("open", name, errno))?;
         Ok(RealFile { name: name.to_owned(), cached, direct: OnceLock::new() })
+    }
+
+    fn wait_if_slow(&self) {
+        if let Some(slowness) = &self.slowness {
+            slowness.wait_for_sync();
+        }
     }
 
     fn direct<'a>(&self, file: &'a RealFile) -> Option<&'a OwnedFd> {
@@ -121,6 +143,9 @@ impl Disk for RealDisk {
     }
 
     fn pwrite(&self, file: &RealFile, at: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        if let Some(slowness) = &self.slowness {
+            slowness.wrote(bytes.len());
+        }
         let mut done = 0;
         while done < bytes.len() {
             match rustix::io::pwrite(&file.cached, &bytes[done..], at + done as u64) {
@@ -134,10 +159,12 @@ impl Disk for RealDisk {
     }
 
     fn sync_data(&self, file: &RealFile) -> Result<(), DiskError> {
+        self.wait_if_slow();
         rustix::fs::fdatasync(&file.cached).map_err(|e| error("fdatasync", &file.name, e))
     }
 
     fn sync_dir(&self) -> Result<(), DiskError> {
+        self.wait_if_slow();
         rustix::fs::fsync(&self.folder).map_err(|errno| error("fsync", ".", errno))
     }
 

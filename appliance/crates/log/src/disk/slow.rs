@@ -1,6 +1,7 @@
 //! A slow card around any disk: every sync waits, a few wait long, and written bytes cost time.
-//! The sleep is passed in: tests count it, the load generator really sleeps.
+//! The sleep is passed in: tests count it, benches really sleep.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -35,20 +36,58 @@ impl Default for SlowSpeed {
 /// Passed in so that a test decides what waiting means.
 type Sleep = dyn Fn(Duration) + Send + Sync;
 
-/// A slow card around `inner`.
-#[derive(Clone)]
-pub struct SlowDisk<D> {
-    inner: D,
+/// What a slow card makes its users wait for.
+pub(super) struct Slowness {
     speed: SlowSpeed,
-    shared: Arc<Shared>,
-}
-
-struct Shared {
     sleep: Box<Sleep>,
     /// Bytes in the cache that the next sync pays for.
     unsynced_bytes: AtomicU64,
     syncs: AtomicU64,
     seed: u64,
+}
+
+impl fmt::Debug for Slowness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Slowness").field(&self.speed).finish()
+    }
+}
+
+impl Slowness {
+    /// Which syncs are the long ones follows from `seed`.
+    pub(super) fn new(
+        speed: SlowSpeed,
+        seed: u64,
+        sleep: impl Fn(Duration) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            speed,
+            sleep: Box::new(sleep),
+            unsynced_bytes: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+            seed,
+        }
+    }
+
+    pub(super) fn wrote(&self, bytes: usize) {
+        self.unsynced_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn wait_for_sync(&self) {
+        let bytes = self.unsynced_bytes.swap(0, Ordering::Relaxed);
+        let number = self.syncs.fetch_add(1, Ordering::Relaxed);
+        let nanos = bytes.saturating_mul(1_000_000_000) / self.speed.bytes_per_second.max(1);
+        let long =
+            crate::disk::fault::mix(self.seed ^ number) % 1_000 < self.speed.long_syncs_per_mille;
+        let base = if long { self.speed.long_sync } else { self.speed.sync };
+        (self.sleep)(base + Duration::from_nanos(nanos));
+    }
+}
+
+/// A slow card around `inner`.
+#[derive(Clone)]
+pub struct SlowDisk<D> {
+    inner: D,
+    slowness: Arc<Slowness>,
 }
 
 impl<D: Disk> SlowDisk<D> {
@@ -59,28 +98,12 @@ impl<D: Disk> SlowDisk<D> {
         seed: u64,
         sleep: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Self {
-        let shared = Shared {
-            sleep: Box::new(sleep),
-            unsynced_bytes: AtomicU64::new(0),
-            syncs: AtomicU64::new(0),
-            seed,
-        };
-        Self { inner, speed, shared: Arc::new(shared) }
+        Self { inner, slowness: Arc::new(Slowness::new(speed, seed, sleep)) }
     }
 
     /// The disk underneath.
     pub const fn inner(&self) -> &D {
         &self.inner
-    }
-
-    fn wait_for_sync(&self) {
-        let bytes = self.shared.unsynced_bytes.swap(0, Ordering::Relaxed);
-        let number = self.shared.syncs.fetch_add(1, Ordering::Relaxed);
-        let nanos = bytes.saturating_mul(1_000_000_000) / self.speed.bytes_per_second.max(1);
-        let long = crate::disk::fault::mix(self.shared.seed ^ number) % 1_000
-            < self.speed.long_syncs_per_mille;
-        let base = if long { self.speed.long_sync } else { self.speed.sync };
-        (self.shared.sleep)(base + Duration::from_nanos(nanos));
     }
 }
 
@@ -112,17 +135,17 @@ impl<D: Disk> Disk for SlowDisk<D> {
     }
 
     fn pwrite(&self, file: &D::File, at: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        self.shared.unsynced_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.slowness.wrote(bytes.len());
         self.inner.pwrite(file, at, bytes)
     }
 
     fn sync_data(&self, file: &D::File) -> Result<(), DiskError> {
-        self.wait_for_sync();
+        self.slowness.wait_for_sync();
         self.inner.sync_data(file)
     }
 
     fn sync_dir(&self) -> Result<(), DiskError> {
-        self.wait_for_sync();
+        self.slowness.wait_for_sync();
         self.inner.sync_dir()
     }
 

@@ -209,6 +209,22 @@ fn a_slow_card_waits_for_every_sync_and_for_its_bytes() {
 }
 
 #[test]
+fn a_real_folder_can_be_as_slow_as_a_card() {
+    let slept = Arc::new(AtomicU64::new(0));
+    let total = slept.clone();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let disk = RealDisk::open(folder.path()).unwrap();
+    let disk = disk.slowed(SlowSpeed::default(), 9, move |time| {
+        total.fetch_add(u64::try_from(time.as_micros()).unwrap(), Ordering::Relaxed);
+    });
+    let file = disk.create("file").unwrap();
+    disk.pwrite(&file, 0, &[7; 20_000]).unwrap();
+    disk.sync_data(&file).unwrap();
+    disk.sync_dir().unwrap();
+    assert_eq!(slept.load(Ordering::Relaxed), 10_000 + 1_000 + 10_000);
+}
+
+#[test]
 fn a_real_folder_keeps_the_log_across_openings() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let disk = RealDisk::open(folder.path()).unwrap();
