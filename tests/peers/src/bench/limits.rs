@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// After this a quick run repeats nothing more, so that it ends within three minutes.
-pub(super) const QUICK_REPEATS_UNTIL: Duration = Duration::from_secs(100);
+pub(super) const QUICK_REPEATS_UNTIL: Duration = Duration::from_secs(120);
 
 /// Seconds of one run of the generator in a quick benchmark.
 pub(super) const QUICK_RUN_SECONDS: u64 = 25;

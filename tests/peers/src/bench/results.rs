@@ -38,6 +38,7 @@ fn table(name: &str, findings: &[Finding]) -> String {
     for row in &rows {
         let _ = writeln!(text, "{}", line(row, &rows, has_floor));
     }
+    text.push_str(&floor_itself(&rows));
     text.push_str(&troubles(&rows));
     text.push('\n');
     text
@@ -64,6 +65,21 @@ fn ratio_to_floor(row: &Finding, rows: &[&Finding]) -> Option<f64> {
     let measure = *row.measures.first()?;
     let floor = rows.iter().find(|other| is_ring_floor(other) && other.x == row.x)?;
     Some(row.spread(measure)?.median / floor.spread(measure)?.median)
+}
+
+/// A floor that cost more than a plain loop of system calls would be none.
+fn floor_itself(rows: &[&Finding]) -> String {
+    let cpu = |mode| {
+        let row = rows.iter().find(|row| row.target == Target::Floor(mode))?;
+        Some(row.spread(*row.measures.first()?)?.median)
+    };
+    let ratio = cpu(Mode::UringBroadcast).zip(cpu(Mode::BlockingSend));
+    ratio.map_or_else(String::new, |(ring, plain)| {
+        let ratio = ring / plain;
+        format!(
+            "\nThe ring floor takes {ratio:.2} times the plain loop's CPU (at most 1.10 wanted).\n"
+        )
+    })
 }
 
 fn is_ring_floor(finding: &Finding) -> bool {

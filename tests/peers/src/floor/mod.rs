@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result};
 use rustix::net::sockopt::set_tcp_nodelay;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use crate::limits::{FLOOR_BACKLOG, FLOOR_FRAME_BYTES};
+use crate::limits::{FLOOR_BACKLOG, FLOOR_FRAME_BYTES, FLOOR_SUBMISSIONS};
 use hub::Hub;
 
 /// Which floor.
@@ -62,6 +62,9 @@ pub struct FloorOptions {
     /// Bytes of every frame.
     #[arg(long, value_name = "BYTES", default_value_t = FLOOR_FRAME_BYTES)]
     pub frame_bytes: usize,
+    /// Submissions that the ring floors put together.
+    #[arg(long, value_name = "N", default_value_t = FLOOR_SUBMISSIONS)]
+    pub batch: u32,
     /// Seconds after which it ends.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub seconds_max: u64,
@@ -79,7 +82,9 @@ pub fn serve(options: &FloorOptions) -> Result<()> {
     let hub = Hub::new(options.mode.is_broadcast(), options.frame_bytes);
     let time = Duration::from_secs(options.seconds_max);
     match options.mode {
-        Mode::UringBroadcast | Mode::UringPairs => ringed::serve(&listener, hub, time),
+        Mode::UringBroadcast | Mode::UringPairs => {
+            ringed::serve(&listener, hub, options.batch, time)
+        }
         Mode::EpollBroadcast | Mode::EpollPairs => polled::serve(&listener, hub, false, time),
         Mode::BlockingSend => polled::serve(&listener, hub, true, time),
     }

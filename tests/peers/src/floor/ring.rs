@@ -17,9 +17,7 @@ use io_uring::types::{BufRingEntry, Fd, Fixed, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
-use crate::limits::{
-    FLOOR_BUFFERS, FLOOR_COMPLETIONS, FLOOR_FILES, FLOOR_RECEIVE_BYTES, FLOOR_SUBMISSIONS,
-};
+use crate::limits::{FLOOR_BUFFERS, FLOOR_COMPLETIONS, FLOOR_FILES, FLOOR_RECEIVE_BYTES};
 
 /// The only buffer group.
 const GROUP: u16 = 0;
@@ -108,17 +106,17 @@ pub(super) struct Door {
 }
 
 impl Ring {
-    /// A ring for frames of this many bytes.
-    pub(super) fn new(frame_bytes: usize) -> io::Result<Self> {
+    /// A ring for frames of this many bytes that submits at most `batch` at once.
+    pub(super) fn new(frame_bytes: usize, batch: u32) -> io::Result<Self> {
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_submit_all()
             .setup_no_sqarray()
             .setup_cqsize(FLOOR_COMPLETIONS)
-            .build(FLOOR_SUBMISSIONS)?;
+            .build(batch)?;
         ring.submitter().register_files_sparse(FLOOR_FILES)?;
-        let frames = FLOOR_SUBMISSIONS as usize;
+        let frames = batch as usize;
         let arena = vec![0; frames * frame_bytes].into_boxed_slice();
         let mut buffers = Buffers::new()?;
         buffers.register(&ring)?;

@@ -9,8 +9,13 @@ use super::hub::Hub;
 use super::ring::{Completion, Ring};
 
 /// Serves until the time is up.
-pub(super) fn serve(listener: &TcpListener, mut hub: Hub, time: Duration) -> Result<()> {
-    let mut ring = Ring::new(hub.frame_bytes()).context("the kernel gives no ring")?;
+pub(super) fn serve(
+    listener: &TcpListener,
+    mut hub: Hub,
+    batch: u32,
+    time: Duration,
+) -> Result<()> {
+    let mut ring = Ring::new(hub.frame_bytes(), batch).context("the kernel gives no ring")?;
     ring.door.accept(listener)?;
     ring.door.end_after(time)?;
     let mut completions = Vec::new();
