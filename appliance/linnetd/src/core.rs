@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use chat::{ApiError, ApiReply, Chat, Entry, Input, Output, Ticket};
@@ -17,6 +17,7 @@ use crate::history::{self, PageRead};
 use crate::index::Checkpoint;
 use crate::limits::{CORE_BURST, DRAIN, TICK};
 use crate::link::{ApiRequest, Inbox, Link};
+use crate::tray::Tray;
 
 type Answer = oneshot::Sender<Result<ApiReply, ApiError>>;
 
@@ -25,7 +26,7 @@ pub(crate) struct Core {
     chat: Chat,
     inbox: Inbox,
     ports: Ports,
-    /// Records on their way to the disk thread.
+    /// Records of this turn for the disk thread.
     unsent: Vec<Entry>,
     /// History pages that the file thread had no place for.
     reads: VecDeque<PageRead>,
@@ -44,7 +45,7 @@ pub(crate) struct Ports {
     pub(crate) link: Arc<Link>,
     /// What this turn has for the sessions.
     pub(crate) doors: Doors,
-    pub(crate) disk: SyncSender<Vec<Entry>>,
+    pub(crate) disk: Tray,
     pub(crate) index: SyncSender<Checkpoint>,
     pub(crate) pages: history::Pages,
 }
@@ -221,15 +222,8 @@ impl Core {
 
     /// Gives the disk thread what collected, unless it is still busy with enough.
     fn hand_over(&mut self) {
-        if self.unsent.is_empty() {
-            return;
-        }
-        match self.ports.disk.try_send(std::mem::take(&mut self.unsent)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(entries)) => self.unsent = entries,
-            Err(TrySendError::Disconnected(_)) => {
-                unreachable!("the disk thread outlives the core or ends the process")
-            }
+        if !self.unsent.is_empty() {
+            self.ports.disk.put(&mut self.unsent);
         }
     }
 }

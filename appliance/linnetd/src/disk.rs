@@ -1,8 +1,11 @@
 //! The disk thread: the log's only writer. While one batch is being synced the core collects the
 //! next; the slower the card, the larger the batches. Nothing is reported before its fdatasync.
+//!
+//! Storage that syncs faster than a card would sync for every few records, at a busy box's cost:
+//! there the next batch is taken [`SYNC_SPACING`] after the last one began.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use chat::Entry;
@@ -11,9 +14,10 @@ use wire::RecordBody;
 
 use crate::exit;
 use crate::index::Checkpoint;
-use crate::limits::{DRAIN, KEPT_BACK_BYTES};
+use crate::limits::{DRAIN, KEPT_BACK_BYTES, SPACED_RECORDS_MIN, SYNC_SPACING};
 use crate::link::Link;
 use crate::positions::Positions;
+use crate::tray::Taker;
 use store::records::to_record;
 
 /// How long the writer waits for a segment before it looks again.
@@ -27,7 +31,7 @@ const ROOM_ENOUGH: u64 = u64::MAX;
 pub(crate) struct DiskThread {
     pub(crate) log: Log<RealDisk>,
     pub(crate) disk: RealDisk,
-    pub(crate) batches: Receiver<Vec<Entry>>,
+    pub(crate) records: Taker,
     pub(crate) positions: Positions,
     pub(crate) link: Arc<Link>,
     /// Keeps the index thread alive, which prepares the segments that this one may wait for.
@@ -38,14 +42,16 @@ impl DiskThread {
     /// Runs until the core is gone and everything it gave is on the card, or can't get there.
     pub(crate) fn run(mut self) {
         self.tell_room();
-        while let Ok(entries) = self.batches.recv() {
+        while let Some(entries) = self.records.take() {
+            let begun = Instant::now();
             if self.write(&entries).is_none() {
                 break;
             }
             self.tell_room();
+            if entries.len() >= SPACED_RECORDS_MIN && !self.link.stopping() {
+                std::thread::sleep(SYNC_SPACING.saturating_sub(begun.elapsed()));
+            }
         }
-        // What may still come is taken, so that the core never finds nobody here.
-        self.batches.iter().for_each(drop);
     }
 
     /// None: the process ends and there is no room.
@@ -139,7 +145,6 @@ mod tests {
     use wire::server::Role;
 
     use super::*;
-    use crate::limits::DISK_QUEUE;
 
     fn open(folder: &std::path::Path, segment_bytes: u64) -> (Log<RealDisk>, RealDisk) {
         let disk = RealDisk::open(folder).unwrap();
@@ -161,19 +166,18 @@ mod tests {
     }
 
     /// Gives the thread these entries and the word to stop; returns what reached the log.
-    fn written(segment_bytes: u64, entries: Vec<Entry>) -> Vec<(u64, u64)> {
+    fn written(segment_bytes: u64, mut entries: Vec<Entry>) -> Vec<(u64, u64)> {
         let folder = tempfile::tempdir().unwrap();
         let (log, disk) = open(folder.path(), segment_bytes);
         let reader = log.reader().clone();
-        let (sender, batches) = sync_channel(DISK_QUEUE);
+        let (tray, records) = crate::tray::tray();
         let (link, _inbox) = crate::link::link(Offset(0));
         let (index, _checkpoints) = sync_channel(1);
         let positions = Positions::default();
         link.stop();
-        sender.send(entries).unwrap();
-        sender.send(Vec::new()).unwrap();
-        drop(sender);
-        DiskThread { log, disk, batches, positions, link, _index: index }.run();
+        tray.put(&mut entries);
+        drop(tray);
+        DiskThread { log, disk, records, positions, link, _index: index }.run();
         let items = reader.iter_from(1).map(|item| item.unwrap());
         items
             .map(|item| match item {

@@ -27,6 +27,7 @@ mod rescue;
 mod restore;
 mod run;
 mod site;
+mod tray;
 mod web_core;
 
 use std::process::ExitCode;

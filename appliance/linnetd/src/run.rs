@@ -6,7 +6,7 @@
 //! | ring-N | its io_uring | core (never waits for it) |
 //! | quic | its UDP socket, orders of the core's | core (never waits for it) |
 //! | core | events, mailboxes | rings, quic (may wait), disk, index, files (never waits) |
-//! | disk | batches | core by mailbox |
+//! | disk | the core's tray | core by mailbox |
 //! | index | checkpoints, time | core by mailbox |
 //! | files | requests | core by mailbox, web by a bounded channel |
 //! | web | its sockets | core and files (answers are awaited) |
@@ -36,10 +36,11 @@ use crate::doors::{Doors, as_ring_event};
 use crate::health::Status;
 use crate::history::Pages;
 use crate::index::IndexThread;
-use crate::limits::{DISK_QUEUE, KEPT_BACK_BYTES, STACK_BYTES};
+use crate::limits::{KEPT_BACK_BYTES, STACK_BYTES};
 use crate::link::{Link, link};
 use crate::recover::{self, Outcome, Recovered, Wish};
 use crate::report::{Init, Reporter};
+use crate::tray::tray;
 use crate::web_core::WebCore;
 use crate::{listen, memory, probe, rescue, restore, site};
 
@@ -262,7 +263,7 @@ impl Engine {
         let rings = Rings::start(ring_config(args, budget), link.events())?;
         let orders = quic::queue();
         let (files, files_thread) = Files::start(log_folder, log.reader().clone(), STACK_BYTES)?;
-        let (batch_sender, batches) = sync_channel(DISK_QUEUE - 1);
+        let (tray, records) = tray();
         let (checkpoint_sender, checkpoints) = sync_channel(1);
         let pages = Pages { files: files.clone(), index: store.index(), link: link.clone() };
         let index = IndexThread {
@@ -277,7 +278,7 @@ impl Engine {
         let disk = DiskThread {
             log,
             disk,
-            batches,
+            records,
             positions,
             link: link.clone(),
             _index: checkpoint_sender.clone(),
@@ -285,7 +286,7 @@ impl Engine {
         let ports = Ports {
             link: link.clone(),
             doors: Doors { rings: rings.handle().outbox(), quic: orders.0.outbox() },
-            disk: batch_sender,
+            disk: tray,
             index: checkpoint_sender,
             pages,
         };

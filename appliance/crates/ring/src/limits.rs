@@ -53,6 +53,9 @@ pub const UNSENT_BYTES_MAX: u32 = 16 * 1024;
 /// socket does not take is copied. A single longer frame goes alone.
 pub const SEND_BYTES: usize = 16 * 1024;
 
+/// Events of one turn that leave together: a burst of the core's.
+pub const EVENTS_GATHERED_MAX: usize = 256;
+
 /// Frames and bytes (roughly) of one bundle of news: it is dropped as a whole for a slow session,
 /// so it is small against the session's cap.
 pub const BUNDLE_FRAMES_MAX: usize = 64;

@@ -15,9 +15,9 @@ pub struct SharedFrame(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     content: Content,
-    native: OnceLock<Box<[u8]>>,
-    binary: OnceLock<Box<[u8]>>,
-    text: OnceLock<Box<[u8]>>,
+    native: OnceLock<Vec<u8>>,
+    binary: OnceLock<Vec<u8>>,
+    text: OnceLock<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -108,23 +108,23 @@ impl SharedFrame {
         cell.get_or_init(|| self.encode(encoding))
     }
 
-    fn encode(&self, encoding: Encoding) -> Box<[u8]> {
+    fn encode(&self, encoding: Encoding) -> Vec<u8> {
         match &self.0.content {
             Content::One { message, request } => encode(message, *request, encoding),
             Content::Bundle(frames) => {
                 let parts: Vec<_> = frames.iter().map(|frame| frame.bytes(encoding)).collect();
-                parts.concat().into()
+                parts.concat()
             }
         }
     }
 }
 
-fn encode(message: &ServerMessage, request: u32, encoding: Encoding) -> Box<[u8]> {
-    let mut payload = Vec::new();
+fn encode(message: &ServerMessage, request: u32, encoding: Encoding) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(FRAME_BYTES_USUAL + text_bytes(message));
     let opcode = match encoding {
         Encoding::Native => {
             binary::write_server(message, request, &mut payload);
-            return payload.into();
+            return payload;
         }
         Encoding::WebSocketBinary => {
             binary::write_server(message, request, &mut payload);
@@ -138,7 +138,17 @@ fn encode(message: &ServerMessage, request: u32, encoding: Encoding) -> Box<[u8]
     let mut bytes = Vec::with_capacity(payload.len() + websocket::SERVER_HEADER_BYTES_MAX);
     websocket::write_header(opcode, payload.len(), &mut bytes);
     bytes.extend_from_slice(&payload);
-    bytes.into()
+    bytes
+}
+
+/// Bytes of nearly every frame beside the text of a message; a longer one grows its buffer.
+const FRAME_BYTES_USUAL: usize = 64;
+
+const fn text_bytes(message: &ServerMessage) -> usize {
+    match message {
+        ServerMessage::Message(message) => message.text.len(),
+        _ => 0,
+    }
 }
 
 #[cfg(test)]

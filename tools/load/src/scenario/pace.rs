@@ -13,6 +13,20 @@ pub(super) enum After {
     Ack,
     /// The last one reached everybody, and was taken.
     Everybody,
+    /// The last one reached the other half of the pair (lanes are even, their partners odd). Acks
+    /// and what a server sends back to the author may come later, but must come.
+    Partner,
+}
+
+impl After {
+    /// The lane that may go on.
+    const fn lane(self, news: &News) -> Option<usize> {
+        match (self, news) {
+            (Self::Ack, News::Acked(lane)) | (Self::Everybody, News::Done(lane)) => Some(*lane),
+            (Self::Partner, News::Delivered { slot, .. }) if *slot % 2 == 1 => Some(*slot - 1),
+            _ => None,
+        }
+    }
 }
 
 /// Posts `total` messages: each of `lanes` (slots) keeps `outstanding` under way. `post` posts one
@@ -37,11 +51,7 @@ pub(super) fn closed_loop(
     while done < total && !run.is_over() {
         run.turn(TURN)?;
         for place in 0..run.news.len() {
-            let (News::Done(lane) | News::Acked(lane)) = run.news[place] else { continue };
-            let is_ack = matches!(run.news[place], News::Acked(_));
-            if is_ack != (after == After::Ack) {
-                continue;
-            }
+            let Some(lane) = after.lane(&run.news[place]) else { continue };
             done += 1;
             if posted < total {
                 let now = run.pool.now_ns();
@@ -51,7 +61,7 @@ pub(super) fn closed_loop(
         }
         run.progress(done);
     }
-    Ok(())
+    if after == After::Partner { run.settle() } else { Ok(()) }
 }
 
 /// Posts `total` messages, `rate` a second; `post` posts number `n`, due at a time. Then waits

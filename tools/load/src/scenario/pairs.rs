@@ -60,7 +60,7 @@ impl Drive for Pairs {
         // The runner counts the other's copy and, where there is one, the author's own.
         let audience = run.audience(2);
         match self.rate {
-            None => closed_loop(run, total, &lanes, 1, After::Everybody, |run, slot, due| {
+            None => closed_loop(run, total, &lanes, 1, After::Partner, |run, slot, due| {
                 run.post(slot, rooms[slot / 2], due, audience);
             })?,
             Some(rate) => {

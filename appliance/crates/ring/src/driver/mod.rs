@@ -151,11 +151,13 @@ impl Driver {
             let Some(completion) = self.completions.pop_front() else { break };
             self.complete(completion);
         }
+        self.events.flush();
         self.take_commands();
         self.keep_time();
         self.keep_company();
         self.send_dirty();
         self.arm_receives();
+        self.events.flush();
         self.stats.choked += u64::from(self.events.is_choked());
         self.stats.connections = self.table.len() as u64;
         self.stats.queued_bytes = self.queued_bytes as u64;
