@@ -46,6 +46,8 @@ pub(crate) struct Pool<'a> {
     events: Vec<Event>,
     /// When a connection next wants to look at the clock.
     expiry: Option<Instant>,
+    /// Never sleeps.
+    pub(crate) spin: bool,
     /// While set, slots whose connection breaks are listed in `refused` instead of counted.
     pub(crate) forgiving: bool,
     /// Slots to connect again.
@@ -84,6 +86,7 @@ impl<'a> Pool<'a> {
             buffers: Buffers::new(RECEIVE_BYTES),
             events: Vec::new(),
             expiry: None,
+            spin: false,
             forgiving: false,
             refused: Vec::new(),
             broken: 0,
@@ -193,6 +196,7 @@ impl<'a> Pool<'a> {
     /// When epoll fails: the process is of no use then.
     pub(crate) fn turn(&mut self, wait: Duration, happenings: &mut Vec<Happening>) -> Result<()> {
         let left = |expiry: Instant| expiry.saturating_duration_since(Instant::now());
+        let wait = if self.spin { Duration::ZERO } else { wait };
         let wait = self.expiry.map_or(wait, |expiry| wait.min(left(expiry)));
         let timeout = Timespec::try_from(wait).context("the wait is too long")?;
         self.ready.clear();

@@ -93,7 +93,8 @@ fn part(
     });
     let first = u32::try_from(first)? * unit;
     let slots = usize::try_from(sessions)?;
-    let pool = Pool::new(dialect, options.connect, tls.transpose()?, first, slots)?;
+    let mut pool = Pool::new(dialect, options.connect, tls.transpose()?, first, slots)?;
+    pool.spin = options.spin;
     let mut run = Run::new(pool, dialect, layout, options, share, gate, bar(share));
     drive.drive(&mut run)?;
     run.finish()
