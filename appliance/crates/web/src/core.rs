@@ -133,7 +133,7 @@ pub struct Figures {
     pub sessions: usize,
     /// Proportional set size of the server, in bytes.
     pub pss_bytes: Option<u64>,
-    /// Bytes that the server sent to the card since it started.
+    /// Bytes that the server wrote since it started, in whole units of the page cache.
     pub write_bytes: Option<u64>,
     /// Bytes that the device under DATA took from everybody since the board started.
     pub device_write_bytes: Option<u64>,

@@ -1,15 +1,21 @@
 //! `linnet bench` against a real server: its result is whole and it leaves no device behind.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use linnet_it::person::Person;
 use linnet_it::process::{Linnetd, build};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// Runs the tool with a password on its stdin.
+/// Runs the tool to its end.
 fn tool(home: &Path, arguments: &[&str], name: &str) -> Output {
+    start(home, arguments, name).wait_with_output().expect("the tool ends")
+}
+
+/// Starts the tool with a password on its stdin.
+fn start(home: &Path, arguments: &[&str], name: &str) -> Child {
     let mut command = Command::new(build("linnet"));
     command.env("XDG_CONFIG_HOME", home).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -18,7 +24,7 @@ fn tool(home: &Path, arguments: &[&str], name: &str) -> Output {
     // One that refuses before it reads has closed it.
     let _ = stdin.write_all(format!("{}\n", Person::password_of(name)).as_bytes());
     drop(stdin);
-    child.wait_with_output().expect("the tool ends")
+    child
 }
 
 fn sign_in(server: &Linnetd, home: &Path, name: &str) {
@@ -89,6 +95,25 @@ fn a_member_can_not_measure_and_a_wrong_password_leaves_nothing() {
     let before = labels(&server, &ann);
     let wrong = tool(home.path(), &bench, "somebody else");
     assert_eq!(wrong.status.code(), Some(4), "{}", String::from_utf8_lossy(&wrong.stderr));
+    assert_eq!(labels(&server, &ann), before);
+}
+
+#[test]
+fn who_stops_it_keeps_no_device_either() {
+    let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Linnetd::start(folder.path());
+    let ann = server.claim("ann");
+    sign_in(&server, home.path(), "ann");
+    let before = labels(&server, &ann);
+    let bench = ["bench", "--seconds", "60", "--yes", "--password-stdin"];
+    let mut child = start(home.path(), &bench, "ann");
+    let mut told = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+    while !told.next().expect("it goes on").unwrap().starts_with("1 of 3") {}
+    assert!(labels(&server, &ann).len() > before.len(), "nobody measures");
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it is our child");
+    let rest: Vec<String> = told.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("stopped")), "{rest:?}");
     assert_eq!(labels(&server, &ann), before);
 }
 

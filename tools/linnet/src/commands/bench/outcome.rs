@@ -170,9 +170,11 @@ impl Messages {
     }
 
     fn written(&self) -> String {
-        let text = |bytes: Option<f64>| bytes.map_or(UNKNOWN.into(), |it| format!("{it:.0} bytes"));
-        let device = text(self.device_bytes_per_message);
-        format!("{device}; by the server alone {}", text(self.write_bytes_per_message))
+        match (self.device_bytes_per_message, self.write_bytes_per_message) {
+            (Some(bytes), _) => format!("{bytes:.0} bytes"),
+            (None, Some(bytes)) => format!("{bytes:.0} bytes{ROUNDED_UP}"),
+            (None, None) => UNKNOWN.to_owned(),
+        }
     }
 }
 
@@ -187,8 +189,11 @@ impl Written {
     }
 
     fn text(&self) -> String {
-        let (device, server) = (megabytes(self.device_bytes), megabytes(self.server_bytes));
-        format!("{device}; by the server alone {server}")
+        match self.device_bytes {
+            Some(_) => format!("{} by everything on the box", megabytes(self.device_bytes)),
+            None if self.server_bytes.is_none() => UNKNOWN.to_owned(),
+            None => format!("{}{ROUNDED_UP}", megabytes(self.server_bytes)),
+        }
     }
 }
 
@@ -217,6 +222,10 @@ impl Board {
 }
 
 const UNKNOWN: &str = "not told";
+
+/// The count of a process grows by a whole unit of the page cache, up to hundreds of kilobytes, for
+/// any part of it that is written.
+const ROUNDED_UP: &str = " at most (as the kernel counts for the server: in large units)";
 
 fn megabytes(bytes: Option<u64>) -> String {
     bytes.map_or(UNKNOWN.into(), |bytes| format!("{:.1} MB", real(bytes) / 1e6))

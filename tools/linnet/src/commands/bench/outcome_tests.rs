@@ -48,10 +48,10 @@ fn the_text_says_what_was_measured_and_how() {
         "Linnet 0.1.0 on Raspberry Pi 4 Model B, 4 cores, 4.0 GB, Linux 6.18.1; card SC64G SD 63.9 GB",
         "durable messages      9876/s (1000 messages of 192 bytes)",
         "p50 4.2 ms, p99 12.0 ms, slowest 30.1 ms",
-        "not told; by the server alone 4400 bytes",
+        "written for each    4400 bytes at most (as the kernel",
         "9.0 MB before, not told with the sessions",
         "48.3 °C before, -1.2 °C at most",
-        "6.0 MB; by the server alone 5.0 MB",
+        "6.0 MB by everything on the box",
         "paces at 16000 messages/s together",
     ] {
         assert!(text.contains(part), "{part:?} is missing in\n{text}");
@@ -64,6 +64,14 @@ fn a_box_that_restarted_wrote_an_unknown_amount() {
     assert_eq!(Written::between(&at(5), &at(12)).server_bytes, Some(7));
     assert_eq!(Written::between(&at(12), &at(5)).server_bytes, None);
     assert_eq!(Written::between(&at(1), &at(2)).device_bytes, None);
+}
+
+#[test]
+fn the_devices_own_count_is_shown_where_there_is_one() {
+    let messages = Messages { device_bytes_per_message: Some(479.2), ..messages(8, 1.0) };
+    assert_eq!(messages.written(), "479 bytes");
+    let written = Written { server_bytes: None, device_bytes: None };
+    assert_eq!(written.text(), "not told");
 }
 
 #[test]
