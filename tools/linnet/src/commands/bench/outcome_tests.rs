@@ -45,7 +45,8 @@ fn outcome() -> Outcome {
 fn the_text_says_what_was_measured_and_how() {
     let text = outcome().text();
     for part in [
-        "Linnet 0.1.0 on Raspberry Pi 4 Model B, 4 cores, 4.0 GB, Linux 6.18.1; card SC64G SD 63.9 GB",
+        "Linnet 0.1.0 on Raspberry Pi 4 Model B, 4 cores, 4.0 GB, Linux 6.18.1",
+        "; card SC64G SD 63.9 GB",
         "durable messages      9876/s (1000 messages of 192 bytes)",
         "p50 4.2 ms, p99 12.0 ms, slowest 30.1 ms",
         "written for each    4400 bytes at most (as the kernel",
