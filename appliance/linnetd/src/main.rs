@@ -12,6 +12,7 @@ mod data;
 mod disk;
 mod doors;
 mod exit;
+mod figures;
 mod health;
 mod history;
 mod index;

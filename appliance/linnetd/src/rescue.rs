@@ -15,8 +15,8 @@ use chat::State;
 use files::{ExportHeader, Files};
 use log::{LogReader, RealDisk};
 use web::{
-    Account, Answer, Backup, Caller, Core, CoreError, Credentials, DeviceEntry, Facts, HealthItem,
-    HealthReport, StaticFile,
+    Account, Answer, Backup, Caller, Core, CoreError, Credentials, DeviceEntry, Facts, Figures,
+    HealthItem, HealthReport, StaticFile,
 };
 use wire::ids::{DeviceId, ProvisionId, TokenHash, UserId};
 use wire::server::Role;
@@ -260,6 +260,10 @@ impl Core for RescueCore {
     fn health(&self) -> Answer<HealthReport> {
         let item = HealthItem { name: "rescue".into(), ok: false, text: self.reason.clone() };
         answer(HealthReport { ok: false, items: vec![item] })
+    }
+
+    fn figures(&self) -> Answer<Figures> {
+        self.refuse()
     }
 
     fn backup(&self) -> Answer<Backup> {

@@ -33,6 +33,7 @@ use crate::core::{Core, Ports, now};
 use crate::data::DataFolder;
 use crate::disk::DiskThread;
 use crate::doors::{Doors, as_ring_event};
+use crate::figures::Machine;
 use crate::health::Status;
 use crate::history::Pages;
 use crate::index::IndexThread;
@@ -330,6 +331,7 @@ impl Engine {
             files: self.files.clone(),
             status: status.clone(),
             claim: claim.clone(),
+            machine: Machine::of(data.root()),
         };
         Ok(web::start(web::Config {
             listeners,

@@ -10,11 +10,12 @@ use wire::ids::{DeviceId, ProvisionId, TokenHash, UserId};
 use wire::server::Role;
 
 use web::{
-    Account, Answer, Backup, Caller, Core, CoreError, Credentials, DeviceEntry, Facts, HealthItem,
-    HealthReport,
+    Account, Answer, Backup, Caller, Core, CoreError, Credentials, DeviceEntry, Facts, Figures,
+    HealthItem, HealthReport,
 };
 
 use crate::claim::ClaimKeeper;
+use crate::figures::Machine;
 use crate::health::Status;
 use crate::link::Link;
 
@@ -27,6 +28,7 @@ pub(crate) struct WebCore {
     pub(crate) files: Files,
     pub(crate) status: Arc<Status>,
     pub(crate) claim: Arc<ClaimKeeper>,
+    pub(crate) machine: Machine,
 }
 
 impl WebCore {
@@ -162,6 +164,19 @@ impl Core for WebCore {
             .collect();
         let ok = items.iter().all(|item| item.ok);
         Box::pin(async move { Ok(HealthReport { ok, items }) })
+    }
+
+    fn figures(&self) -> Answer<Figures> {
+        let sessions = self.ask(ApiCall::Facts, |reply| match reply {
+            ApiReply::Facts(facts) => Some(facts.sessions),
+            _ => None,
+        });
+        let machine = self.machine.clone();
+        Box::pin(async move {
+            let sessions = sessions.await?;
+            let read = tokio::task::spawn_blocking(move || machine.figures(sessions));
+            read.await.map_err(|_| CoreError::Internal)
+        })
     }
 
     fn backup(&self) -> Answer<Backup> {

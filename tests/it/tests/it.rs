@@ -3,6 +3,8 @@
 
 #[path = "cases/backup.rs"]
 mod backup;
+#[path = "cases/bench.rs"]
+mod bench;
 #[path = "cases/chat.rs"]
 mod chat;
 #[path = "cases/commands.rs"]

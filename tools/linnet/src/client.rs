@@ -18,4 +18,4 @@ pub use http::{Http, Refusal};
 pub use mirror::{Mirror, Missed, News};
 pub use outbox::{Command, Outbox, Pending, Settled};
 pub use session::Session;
-pub use tls::{Fingerprint, Trust};
+pub use tls::{Fingerprint, Trust, session_tls};

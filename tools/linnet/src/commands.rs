@@ -3,6 +3,7 @@
 mod account;
 mod ask;
 mod backup;
+mod bench;
 mod chat;
 pub(crate) mod failure;
 mod feed;
@@ -64,6 +65,8 @@ enum Verb {
     Status(status::Status),
     /// Save everything on the box to a file.
     Backup(backup::Backup),
+    /// Measure the box: messages a second, latencies, memory, bytes written to the card.
+    Bench(bench::Bench),
 }
 
 impl Arguments {
@@ -80,6 +83,7 @@ impl Arguments {
             Verb::History(verb) => verb.run(&over(profiles.choose(which)?, quic)).await,
             Verb::Status(verb) => verb.run(&profiles.choose(which)?).await,
             Verb::Backup(verb) => verb.run(&profiles.choose(which)?).await,
+            Verb::Bench(verb) => verb.run(&profiles, &profiles.choose(which)?).await,
         }
     }
 }

@@ -4,6 +4,9 @@
 //! commands into bytes. Linnet, the peers and the raw floors are each one [`Dialect`], so that one
 //! generator measures them all. Receivers may split input anywhere.
 
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
 use crate::stamp::Stamp;
 
 /// One connection's protocol, sans-IO: bytes in, bytes and events out.
@@ -83,6 +86,11 @@ pub trait Dialect {
     /// ALPN protocols to offer in that TLS handshake.
     fn alpn(&self) -> Vec<Vec<u8>> {
         Vec::new()
+    }
+
+    /// How TLS knows the server, with ALPN, and under which name; none when `--ca` says so.
+    fn trust(&self) -> Option<(ClientConfig, ServerName<'static>)> {
+        None
     }
 
     /// Whether publishing brings an acknowledgement that scenarios must wait for.

@@ -8,9 +8,12 @@ use std::rc::Rc;
 
 use memory::Memory;
 use native::Native;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use websocket::WebSocket;
 
 use crate::dialect::{Dialect, Session};
+use crate::layout::token;
 
 /// How the frames travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -43,12 +46,20 @@ impl Transport {
     }
 }
 
-/// Sessions of seeded accounts.
+/// Sessions of seeded accounts, or of devices that signed in.
 pub struct Linnet {
     transport: Transport,
     payload_bytes: usize,
     host: String,
     memory: Rc<Memory>,
+    devices: Option<Devices>,
+}
+
+/// Devices of a box that was not seeded.
+struct Devices {
+    tokens: Vec<[u8; 32]>,
+    tls: ClientConfig,
+    name: ServerName<'static>,
 }
 
 impl Linnet {
@@ -57,13 +68,43 @@ impl Linnet {
     /// `fresh` every one makes a first sync.
     #[must_use]
     pub fn new(transport: Transport, payload_bytes: usize, host: String, fresh: bool) -> Self {
-        Self { transport, payload_bytes, host, memory: Rc::new(Memory::new(fresh)) }
+        let memory = Rc::new(Memory::new(fresh));
+        Self { transport, payload_bytes, host, memory, devices: None }
+    }
+
+    /// Native sessions in TLS of a box that was not seeded: session `i` is one of device
+    /// `i % tokens.len()`, so of two sessions of a device only one may post. `tls` says who is
+    /// believed and offers ALPN `linnet`; `name` is what the box's certificate is checked for.
+    ///
+    /// # Panics
+    /// Without a token.
+    #[must_use]
+    pub fn signed_in(
+        tokens: Vec<[u8; 32]>,
+        tls: ClientConfig,
+        name: ServerName<'static>,
+        payload_bytes: usize,
+    ) -> Self {
+        assert!(!tokens.is_empty(), "sessions need a device");
+        let seeded = Self::new(Transport::Tls, payload_bytes, String::new(), false);
+        Self { devices: Some(Devices { tokens, tls, name }), ..seeded }
+    }
+
+    fn token(&self, index: u32) -> [u8; 32] {
+        self.devices.as_ref().map_or_else(|| token(index), |devices| devices.token(index))
+    }
+}
+
+impl Devices {
+    fn token(&self, index: u32) -> [u8; 32] {
+        let index = usize::try_from(index).expect("32 bits fit");
+        self.tokens[index % self.tokens.len()]
     }
 }
 
 impl Dialect for Linnet {
     fn session(&self, index: u32) -> Box<dyn Session> {
-        let native = Native::new(index, self.payload_bytes, self.memory.clone());
+        let native = Native::new(index, self.token(index), self.payload_bytes, self.memory.clone());
         match self.transport {
             Transport::Plain | Transport::Tls | Transport::Quic => Box::new(native),
             Transport::Ws | Transport::Wss => Box::new(WebSocket::new(native, index, &self.host)),
@@ -88,6 +129,10 @@ impl Dialect for Linnet {
             Transport::Wss => vec![b"http/1.1".to_vec()],
             Transport::Plain | Transport::Ws => Vec::new(),
         }
+    }
+
+    fn trust(&self) -> Option<(ClientConfig, ServerName<'static>)> {
+        self.devices.as_ref().map(|devices| (devices.tls.clone(), devices.name.clone()))
     }
 
     fn acks(&self) -> bool {

@@ -87,9 +87,12 @@ fn part(
         "{sessions} sessions need more descriptors than the {fit} that are free: --processes {}",
         (u64::from(drive.sessions())).div_ceil(fit)
     );
-    let tls = dialect.tls().then(|| {
-        let name = ServerName::from(options.connect.ip());
-        Tls::new(dialect.alpn(), options.ca.as_deref(), name, drive.resumes())
+    let tls = dialect.tls().then(|| match dialect.trust() {
+        Some((config, name)) => Ok(Tls::given(config, name, drive.resumes())),
+        None => {
+            let name = ServerName::from(options.connect.ip());
+            Tls::new(dialect.alpn(), options.ca.as_deref(), name, drive.resumes())
+        }
     });
     let first = u32::try_from(first)? * unit;
     let slots = usize::try_from(sessions)?;

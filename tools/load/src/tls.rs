@@ -48,9 +48,14 @@ impl Tls {
                 .with_no_client_auth(),
         };
         base.alpn_protocols = alpn;
+        Ok(Self::given(base, name, resume))
+    }
+
+    /// TLS as somebody else set it up.
+    pub(crate) fn given(mut base: ClientConfig, name: ServerName<'static>, resume: bool) -> Self {
         base.resumption = Resumption::disabled();
         let shared = Arc::new(base.clone());
-        Ok(Self { base, shared, name, resume, of_slot: Vec::new() })
+        Self { base, shared, name, resume, of_slot: Vec::new() }
     }
 
     /// What a slot's next connection uses.

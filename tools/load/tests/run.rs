@@ -199,3 +199,11 @@ fn a_storm_comes_back_and_has_missed_nothing_that_the_server_kept() {
     assert!(report.is_sound(), "{report:?}");
     assert_eq!((report.sessions, report.ready_us.unwrap().count), (20, 20));
 }
+
+#[test]
+fn a_time_ends_a_closed_loop_and_nothing_is_lost() {
+    let report = report(Manner::Honest, "60", "lone --messages 100000000 --seconds 1");
+    assert!(report.is_sound(), "{report:?}");
+    assert!(report.acks > 0 && report.acks == report.messages, "{report:?}");
+    assert!((1.0..30.0).contains(&report.seconds), "{}", report.seconds);
+}

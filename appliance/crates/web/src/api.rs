@@ -22,6 +22,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/api/facts", get(facts::facts))
         .route("/api/health", get(facts::health))
+        .route("/api/figures", get(facts::figures))
         .route("/api/claim", post(claim::by_token))
         .route("/api/claim/challenge", post(claim::challenge))
         .route("/api/claim/proof", post(claim::by_proof))

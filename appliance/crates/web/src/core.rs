@@ -42,6 +42,8 @@ pub trait Core: Send + Sync + 'static {
     fn who_is(&self, token_hash: TokenHash) -> Answer<Option<Caller>>;
     /// How the product is: quick, for the health page and `linnet status`.
     fn health(&self) -> Answer<HealthReport>;
+    /// What the machine and the server use now, for owners who measure.
+    fn figures(&self) -> Answer<Figures>;
     /// Begins a consistent export of everything.
     fn backup(&self) -> Answer<Backup>;
     /// Goes on without what a damaged log lost, where the box is in rescue for that; the box
@@ -122,6 +124,46 @@ pub struct HealthItem {
     pub ok: bool,
     /// A sentence.
     pub text: String,
+}
+
+/// What the machine and the server use. None is what kernel or board do not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Figures {
+    /// Open sessions, signed in or not.
+    pub sessions: usize,
+    /// Proportional set size of the server, in bytes.
+    pub pss_bytes: Option<u64>,
+    /// Bytes that the server wrote since it started, in whole units of the page cache.
+    pub write_bytes: Option<u64>,
+    /// Bytes that the device under DATA took from everybody since the board started.
+    pub device_write_bytes: Option<u64>,
+    /// Temperature of the processor, in thousandths of a degree Celsius.
+    pub temperature_millidegrees: Option<i64>,
+    /// Model of the board.
+    pub board: Option<String>,
+    /// Release of the kernel.
+    pub kernel: Option<String>,
+    /// What carries DATA; none when that is no block device.
+    pub card: Option<Card>,
+    /// Seconds since the board started.
+    pub uptime_seconds: Option<u64>,
+    /// Processors.
+    pub cores: Option<usize>,
+    /// Memory of the board, in bytes.
+    pub memory_bytes: Option<u64>,
+}
+
+/// What a card says about itself; never its serial number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Card {
+    /// Product name.
+    pub name: Option<String>,
+    /// `SD` or `MMC`.
+    pub kind: Option<String>,
+    /// Month and year of making.
+    pub date: Option<String>,
+    /// Size of the whole card.
+    pub bytes: Option<u64>,
 }
 
 /// A running export.

@@ -29,8 +29,8 @@ mod upgrade;
 
 pub use config::{Claimable, Clock, Config, Listeners, Network, StaticFile};
 pub use core::{
-    Account, Answer, Backup, Caller, Core, CoreError, Credentials, DeviceEntry, Facts, HealthItem,
-    HealthReport,
+    Account, Answer, Backup, Caller, Card, Core, CoreError, Credentials, DeviceEntry, Facts,
+    Figures, HealthItem, HealthReport,
 };
 pub use handover::{Adopt, Handover, Protocol, TlsState};
 pub use server::{Addresses, Admit, StartError, Web, start};

@@ -102,6 +102,19 @@ impl Http {
         read(accepted(response).await?).await
     }
 
+    /// Removes something.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn delete<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        token: Option<&DeviceToken>,
+    ) -> Result<T, ClientError> {
+        let response = self.open(Method::DELETE, path, token, Bytes::new()).await?;
+        read(accepted(response).await?).await
+    }
+
     /// Asks for something whatever the status, for answers that explain themselves.
     ///
     /// # Errors

@@ -63,6 +63,16 @@ pub(super) struct Connection {
     pub(super) exporter: [u8; 32],
 }
 
+/// TLS of native sessions with a box and the name that its certificate carries, for programs that
+/// drive connections themselves.
+///
+/// # Errors
+/// [`ClientError::Protocol`] when TLS 1.3 is not to be had.
+pub fn session_tls(trust: &Trust) -> Result<(ClientConfig, ServerName<'static>), ClientError> {
+    let name = ServerName::try_from(NAME_OF_EVERY_BOX).expect("the constant is a host name");
+    Ok((config(trust, b"linnet")?, name))
+}
+
 /// Connects and negotiates `alpn`.
 pub(super) async fn connect(
     host: &Host,

@@ -13,7 +13,6 @@ use wire::{ClientMessage, Kind, ServerMessage};
 
 use super::memory::{Known, Memory};
 use crate::dialect::{Broken, Event, Session};
-use crate::layout::token;
 use crate::stamp::Stamp;
 
 /// How the generator calls itself in the device list.
@@ -42,6 +41,7 @@ struct MessageView<'a> {
 /// A session on the native protocol.
 pub(super) struct Native {
     index: u32,
+    token: DeviceToken,
     payload_bytes: usize,
     memory: Rc<Memory>,
     input: Vec<u8>,
@@ -57,9 +57,15 @@ pub(super) struct Native {
 }
 
 impl Native {
-    pub(super) fn new(index: u32, payload_bytes: usize, memory: Rc<Memory>) -> Self {
+    pub(super) fn new(
+        index: u32,
+        token: [u8; 32],
+        payload_bytes: usize,
+        memory: Rc<Memory>,
+    ) -> Self {
         Self {
             index,
+            token: DeviceToken(token),
             payload_bytes,
             memory,
             input: Vec::new(),
@@ -163,7 +169,7 @@ impl Native {
         self.cursor = copy.map_or(Offset(0), |copy| copy.cursor);
         self.seen = copy.map_or(Offset(0), |copy| copy.seen);
         let hello = Hello {
-            token: DeviceToken(token(self.index)),
+            token: self.token,
             epoch: copy.map(|copy| copy.epoch),
             cursor: self.cursor,
             client: CLIENT_NAME.to_owned(),

@@ -5,6 +5,7 @@ use wire::ids::BoxId;
 use wire::server::{Ack, CaughtUp, Greeting, Message, Pong, RoomAt, SyncMode, Welcome};
 
 use super::*;
+use crate::layout::token;
 
 const EPOCH: Epoch = Epoch([7; 16]);
 
@@ -54,7 +55,7 @@ fn bytes(messages: &[ServerMessage]) -> Vec<u8> {
 }
 
 fn session() -> Native {
-    Native::new(5, 64, Rc::new(Memory::new(false)))
+    Native::new(5, token(5), 64, Rc::new(Memory::new(false)))
 }
 
 /// Feeds pieces of this size; gives what was answered and what happened.
@@ -128,12 +129,12 @@ fn a_session_that_fell_behind_pulls_once_from_its_cursor() {
 fn the_next_connection_begins_where_the_last_one_ended() {
     let memory = Rc::new(Memory::new(false));
     let hello = |index: u32| {
-        let mut session = Native::new(index, 64, memory.clone());
+        let mut session = Native::new(index, token(index), 64, memory.clone());
         let (out, _) = feed(&mut session, &bytes(&[greeting()]), 1_000);
         let ClientMessage::Hello(hello) = only_client(&out) else { panic!("no hello") };
         (hello.epoch, hello.cursor)
     };
-    let mut first = Native::new(0, 64, memory.clone());
+    let mut first = Native::new(0, token(0), 64, memory.clone());
     feed(&mut first, &bytes(&[greeting(), welcome(), caught_up(90), caught_up(95)]), 1_000);
     assert_eq!(hello(1), (Some(EPOCH), Offset(90)));
     drop(first);
@@ -144,12 +145,12 @@ fn the_next_connection_begins_where_the_last_one_ended() {
 fn what_the_last_connection_heard_is_not_heard_again() {
     let memory = Rc::new(Memory::new(false));
     let heard = message(Stamp { sender: 1, seq: 1 });
-    let mut first = Native::new(0, 64, memory.clone());
+    let mut first = Native::new(0, token(0), 64, memory.clone());
     let (_, events) =
         feed(&mut first, &bytes(&[greeting(), welcome(), caught_up(90), heard.clone()]), 1_000);
     assert_eq!(events.len(), 2);
     drop(first);
-    let mut second = Native::new(0, 64, memory);
+    let mut second = Native::new(0, token(0), 64, memory);
     let (_, events) =
         feed(&mut second, &bytes(&[greeting(), welcome(), heard, caught_up(91)]), 1_000);
     assert_eq!(events, [Event::Ready]);

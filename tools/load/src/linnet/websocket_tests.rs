@@ -9,9 +9,10 @@ use wire::{ClientMessage, ServerMessage};
 
 use super::super::memory::Memory;
 use super::*;
+use crate::layout::token;
 
 fn socket() -> WebSocket {
-    WebSocket::new(Native::new(5, 64, Rc::new(Memory::new(false))), 5, "box:1")
+    WebSocket::new(Native::new(5, token(5), 64, Rc::new(Memory::new(false))), 5, "box:1")
 }
 
 fn answer(socket: &WebSocket) -> Vec<u8> {

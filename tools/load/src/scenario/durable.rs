@@ -1,11 +1,13 @@
 //! How many messages a second the server acknowledges: senders post to rooms of their own and wait
 //! for acks only.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use super::Drive;
-use super::pace::{After, closed_loop, open_loop};
+use super::pace::{After, Quota, closed_loop, open_loop};
 use crate::dialect::Dialect;
 use crate::gate::Step;
 use crate::layout::Layout;
@@ -31,6 +33,10 @@ pub struct Durable {
     /// How many messages in all.
     #[arg(long, default_value_t = 200_000)]
     pub messages: u64,
+
+    /// Seconds after which nothing more is posted, where each waits for acks.
+    #[arg(long, value_name = "SECONDS")]
+    pub seconds: Option<u64>,
 
     /// Messages a second, whatever the server does.
     #[arg(long, value_name = "PER_SECOND")]
@@ -75,7 +81,9 @@ impl Drive for Durable {
         match self.rate {
             None => {
                 let outstanding = self.outstanding;
-                closed_loop(run, total, &lanes, outstanding, After::Ack, |run, slot, due| {
+                let time = self.seconds.map(Duration::from_secs);
+                let quota = Quota { messages: total, time };
+                closed_loop(run, quota, &lanes, outstanding, After::Ack, |run, slot, due| {
                     run.post(slot, rooms[slot], due, echoes);
                 })?;
             }

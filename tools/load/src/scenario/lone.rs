@@ -1,10 +1,12 @@
 //! One sender, one message at a time: what a lone message costs on the disk.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use super::Drive;
-use super::pace::{After, closed_loop};
+use super::pace::{After, Quota, closed_loop};
 use crate::dialect::Dialect;
 use crate::gate::Step;
 use crate::layout::Layout;
@@ -19,6 +21,10 @@ pub struct Lone {
     /// How many messages; twice a checkpoint's worth shows its cost too.
     #[arg(long, default_value_t = 4_096)]
     pub messages: u64,
+
+    /// Seconds after which nothing more is posted.
+    #[arg(long, value_name = "SECONDS")]
+    pub seconds: Option<u64>,
 }
 
 impl Drive for Lone {
@@ -50,7 +56,9 @@ impl Drive for Lone {
         run.connect_all(1, true)?;
         let echoes = run.audience(1);
         run.pass(Step::Ready)?;
-        closed_loop(run, self.messages, &[0], 1, After::Everybody, |run, slot, due| {
+        let time = self.seconds.map(Duration::from_secs);
+        let quota = Quota { messages: self.messages, time };
+        closed_loop(run, quota, &[0], 1, After::Everybody, |run, slot, due| {
             run.post(slot, room, due, echoes);
         })?;
         run.pass(Step::Measured)?;

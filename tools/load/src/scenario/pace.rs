@@ -1,6 +1,8 @@
 //! When messages are posted: each lane after its last one (closed loop), or at a rate whatever the
 //! server does (open loop), where a message counts as late from the time it was due.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 
 use crate::limits::TURN;
@@ -29,17 +31,31 @@ impl After {
     }
 }
 
-/// Posts `total` messages: each of `lanes` (slots) keeps `outstanding` under way. `post` posts one
+/// How much a closed loop posts: no more messages, and none after this long.
+pub(super) struct Quota {
+    pub(super) messages: u64,
+    pub(super) time: Option<Duration>,
+}
+
+impl From<u64> for Quota {
+    fn from(messages: u64) -> Self {
+        Self { messages, time: None }
+    }
+}
+
+/// Posts the messages of `quota`: each of `lanes` (slots) keeps `outstanding` under way. `post` posts one
 /// of a slot, due at a time.
 pub(super) fn closed_loop(
     run: &mut Run<'_>,
-    total: u64,
+    quota: impl Into<Quota>,
     lanes: &[usize],
     outstanding: u32,
     after: After,
     mut post: impl FnMut(&mut Run<'_>, usize, u64),
 ) -> Result<()> {
+    let Quota { messages: mut total, time } = quota.into();
     run.expect("messages", total);
+    let end = time.map(|time| Instant::now() + time);
     let (mut posted, mut done) = (0, 0);
     for lane in lanes.iter().cycle().take(lanes.len() * usize::try_from(outstanding)?) {
         if posted < total {
@@ -50,6 +66,9 @@ pub(super) fn closed_loop(
     }
     while done < total && !run.is_over() {
         run.turn(TURN)?;
+        if end.is_some_and(|end| Instant::now() >= end) {
+            total = posted;
+        }
         for place in 0..run.news.len() {
             let Some(lane) = after.lane(&run.news[place]) else { continue };
             done += 1;

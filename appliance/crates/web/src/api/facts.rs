@@ -11,7 +11,7 @@ use wire::ids::{BoxId, Epoch};
 
 use super::extract::SignedIn;
 use crate::app::App;
-use crate::core::HealthReport;
+use crate::core::{Figures, HealthReport};
 use crate::errors::ApiError;
 
 #[derive(Serialize)]
@@ -57,4 +57,13 @@ pub(super) async fn health(
         Err(_) => HealthReport { ok: report.ok, items: Vec::new() },
     };
     Ok((status, Json(shown)).into_response())
+}
+
+/// What the box uses now; for those who manage it.
+pub(super) async fn figures(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+) -> Result<Json<Figures>, ApiError> {
+    signed_in.manager()?;
+    Ok(Json(app.core.figures().await?))
 }

@@ -9,8 +9,8 @@ use wire::server::Role;
 
 use crate::app::lock;
 use crate::core::{
-    Account, Answer, Backup, Caller, Core, CoreError, Credentials, DeviceEntry, Facts, HealthItem,
-    HealthReport,
+    Account, Answer, Backup, Caller, Card, Core, CoreError, Credentials, DeviceEntry, Facts,
+    Figures, HealthItem, HealthReport,
 };
 
 #[derive(Default)]
@@ -123,6 +123,11 @@ impl Core for FakeCore {
                 text: "plenty".to_owned(),
             }],
         }))
+    }
+
+    fn figures(&self) -> Answer<Figures> {
+        let card = Card { kind: Some("SD".to_owned()), ..Card::default() };
+        now(Ok(Figures { sessions: 3, card: Some(card), ..Figures::default() }))
     }
 
     fn backup(&self) -> Answer<Backup> {

@@ -135,6 +135,26 @@ fn health_lines_are_for_people_who_signed_in() {
 }
 
 #[test]
+fn figures_are_for_those_who_manage_the_box() {
+    let running = Running::start();
+    run(async {
+        let owner = running.claim().await;
+        let mut client = running.client().await;
+        assert_eq!(client.get("/api/figures", "").await.status, 401);
+        for (name, role, status) in [("bo", "member", 403), ("cy", "admin", 200)] {
+            let body = format!(r#"{{"name":"{name}","password":"{PASSWORD}","role":"{role}"}}"#);
+            assert_eq!(client.post("/api/users", &owner, &body).await.status, 201);
+            let session = client.post("/api/login", "", &login_body(name, PASSWORD)).await;
+            let token = session.json["token"].as_str().unwrap();
+            assert_eq!(client.get("/api/figures", token).await.status, status, "{role}");
+        }
+        let figures = client.get("/api/figures", &owner).await.json;
+        assert_eq!((&figures["sessions"], &figures["card"]["kind"]), (&3.into(), &"SD".into()));
+        assert!(figures["temperature_millidegrees"].is_null(), "{figures}");
+    });
+}
+
+#[test]
 fn the_web_client_is_served_at_every_place_inside_it() {
     let running = Running::start();
     run(async {
