@@ -95,7 +95,12 @@ fn once(
         std::thread::sleep(SETTLE);
     }
     let server = server.as_ref().expect("it was started above");
-    loads::run(bench, server, target.protocol(), &experiment.scenario)
+    let before = server.device_bytes()?;
+    let mut report = loads::run(bench, server, target.protocol(), &experiment.scenario)?;
+    if let (Some(before), Some(after)) = (before, server.device_bytes()?) {
+        report.count_device_bytes(after - before);
+    }
+    Ok(report)
 }
 
 impl Finding {
