@@ -1,5 +1,7 @@
 //! Which experiments there are.
 
+use chat::limits::CHECKPOINT_RECORDS;
+
 use super::experiment::Experiment;
 use super::loads::Measure;
 use super::loads::Measure::{
@@ -81,7 +83,7 @@ pub(super) fn quick() -> Vec<Experiment> {
     let broadcast = floors(&[Mode::UringBroadcast, Mode::BlockingSend]);
     vec![
         idle(4_000, &[Target::LINNET, Target::linnet_by(Door::Wss)]).times(1),
-        lone("lone --messages 4096").times(1),
+        lone(1).times(1),
         slow("durable --messages 40000").times(1),
         paced("durable --messages 16000 --rate 2000").times(1),
         experiment("durable", "durable --messages 120000", DURABLE).times(2),
@@ -109,8 +111,11 @@ fn paced(scenario: &str) -> Experiment {
     experiment("ack-slow", scenario, DURABLE).of([Target::linnet_with(Disk::Slow)])
 }
 
-fn lone(scenario: &str) -> Experiment {
-    experiment("lone", scenario, &[DeviceBytes, AckP99]).of([Target::linnet_with(Disk::Counted)])
+/// One message at a time, through so many checkpoints and a little more.
+fn lone(checkpoints: u64) -> Experiment {
+    let messages = checkpoints * CHECKPOINT_RECORDS + 200;
+    let scenario = format!("lone --messages {messages}");
+    experiment("lone", &scenario, &[DeviceBytes, AckP99]).of([Target::linnet_with(Disk::Counted)])
 }
 
 /// Everything, side by side with all peers.
@@ -135,7 +140,7 @@ pub(super) fn full() -> Vec<Experiment> {
         experiment("durable-synced", "durable --messages 4000", DURABLE).and(&streams[2..]),
         slow("durable --messages 100000"),
         paced("durable --messages 40000 --rate 2000"),
-        lone("lone --messages 6144"),
+        lone(2),
         experiment("batched", "durable --messages 100000", &[DeviceBytes])
             .of([Target::linnet_with(Disk::Counted)]),
     ];
