@@ -1,8 +1,10 @@
 //! One thing to find out: the same load for several servers, run after run in turn, so that what
 //! else the machine does hits all of them alike.
 
+use std::time::{Duration, Instant};
+
 use super::Bench;
-use super::limits::SETTLE;
+use super::limits::{SETTLE, SLOW_RUN};
 use super::loads::{self, Measure, Report};
 use super::server::Server;
 use super::spread::Spread;
@@ -33,6 +35,8 @@ pub(super) struct Finding {
     pub(super) reports: Vec<Report>,
     /// Why there are no reports, or fewer.
     pub(super) trouble: Option<String>,
+    /// How long its last run took, its start included.
+    pub(super) took: Duration,
 }
 
 impl Experiment {
@@ -60,9 +64,11 @@ pub(super) fn run(bench: &Bench, experiment: &Experiment) -> Vec<Finding> {
             break;
         }
         for (finding, server) in findings.iter_mut().zip(&mut servers) {
-            if finding.trouble.is_none() {
+            if finding.trouble.is_none() && finding.took < SLOW_RUN {
+                let begun = Instant::now();
                 let done = once(bench, experiment, finding, server);
                 finding.note(bench, done);
+                finding.took = begun.elapsed();
             }
             if experiment.fresh {
                 *server = None;
@@ -74,7 +80,7 @@ pub(super) fn run(bench: &Bench, experiment: &Experiment) -> Vec<Finding> {
 
 fn finding(experiment: &Experiment, target: Target) -> Finding {
     let Experiment { name, x, measures, .. } = *experiment;
-    Finding { name, x, target, measures, reports: Vec::new(), trouble: None }
+    Finding { name, x, target, measures, reports: Vec::new(), trouble: None, took: Duration::ZERO }
 }
 
 fn once(
@@ -89,7 +95,12 @@ fn once(
         std::thread::sleep(SETTLE);
     }
     let server = server.as_ref().expect("it was started above");
-    loads::run(bench, server, target.protocol(), &experiment.scenario)
+    let before = server.device_bytes()?;
+    let mut report = loads::run(bench, server, target.protocol(), &experiment.scenario)?;
+    if let (Some(before), Some(after)) = (before, server.device_bytes()?) {
+        report.count_device_bytes(after - before);
+    }
+    Ok(report)
 }
 
 impl Finding {

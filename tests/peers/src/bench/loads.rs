@@ -12,6 +12,7 @@ use super::server::Server;
 /// What the generator reports, as far as it is used here.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Report {
+    pub(super) messages: u64,
     pub(super) deliveries: u64,
     pub(super) lost: u64,
     pub(super) duplicates: u64,
@@ -53,6 +54,8 @@ pub(super) struct Per {
     pub(super) cpu_us_per_message: Option<f64>,
     pub(super) cpu_us_per_delivery: Option<f64>,
     pub(super) cpu_us_per_session: Option<f64>,
+    /// Counted here, after everything was written: the generator does not wait for that.
+    #[serde(skip)]
     pub(super) device_bytes_per_message: Option<f64>,
     pub(super) bytes_per_session: Option<f64>,
 }
@@ -113,6 +116,16 @@ impl Measure {
     }
 }
 
+impl Report {
+    /// Notes what the device was given during the run.
+    #[allow(clippy::cast_precision_loss, reason = "bytes of a run are far below 2^53")]
+    pub(super) fn count_device_bytes(&mut self, bytes: u64) {
+        if let (Some(per), true) = (&mut self.per, self.messages > 0) {
+            per.device_bytes_per_message = Some(bytes as f64 / self.messages as f64);
+        }
+    }
+}
+
 #[allow(clippy::cast_precision_loss, reason = "deliveries of a run are far below 2^53")]
 fn busiest_ring(report: &Report) -> Option<f64> {
     let threads = report.server.as_ref()?.threads.iter();
@@ -163,14 +176,17 @@ mod tests {
 
     #[test]
     fn the_busiest_ring_is_told_apart_from_other_threads() {
-        let text = r#"{"deliveries": 1000, "lost": 0, "duplicates": 0, "broken": 0, "reasons": [],
+        let text = r#"{"messages": 4, "deliveries": 1000, "lost": 0, "duplicates": 0, "broken": 0, "reasons": [],
             "timed_out": false, "messages_per_s": 1.0, "deliveries_per_s": 1.0, "acks_per_s": 1.0,
             "delivery_us": null, "ack_us": {"p50": 1.0, "p99": 7.0}, "server": {"threads":
             [{"name": "core", "cpu_us": 9000.0}, {"name": "ring-1", "cpu_us": 2000.0},
             {"name": "ring-0", "cpu_us": 1000.0}]}, "per": {"cpu_us_per_message": null,
             "cpu_us_per_delivery": 3.0, "cpu_us_per_session": null,
-            "device_bytes_per_message": null, "bytes_per_session": null}}"#;
-        let report: Report = serde_json::from_str(text).unwrap();
+            "bytes_per_session": null}}"#;
+        let mut report: Report = serde_json::from_str(text).unwrap();
+        assert_eq!(Measure::DeviceBytes.of(&report), None);
+        report.count_device_bytes(4_096);
+        assert_eq!(Measure::DeviceBytes.of(&report), Some(1_024.0));
         assert_eq!(Measure::BusiestRing.of(&report), Some(2.0));
         assert_eq!(Measure::AckP99.of(&report), Some(7.0));
         assert_eq!(Measure::DeliveryP50.of(&report), None);

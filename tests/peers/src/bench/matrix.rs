@@ -1,5 +1,7 @@
 //! Which experiments there are.
 
+use chat::limits::CHECKPOINT_RECORDS;
+
 use super::experiment::Experiment;
 use super::loads::Measure;
 use super::loads::Measure::{
@@ -17,7 +19,7 @@ const DURABLE: &[Measure] = &[AcksPerSecond, CpuPerMessage, AckP99];
 
 /// Repeats of an experiment in a quick and in a full run.
 const QUICK: u32 = 3;
-const FULL: u32 = 5;
+const FULL: u32 = 4;
 
 /// Peers that pass messages on without keeping them.
 const LIVE: [Peer; 5] = [Peer::Mosquitto, Peer::Nats, Peer::Bun, Peer::Ejabberd, Peer::Prosody];
@@ -75,21 +77,23 @@ fn floors(modes: &[Mode]) -> Vec<Target> {
     std::iter::once(Target::LINNET).chain(floors).collect()
 }
 
-/// What the summary needs, in under three minutes.
+/// What the summary needs, in under three minutes: first what takes its time once, then what is
+/// repeated as long as there is time.
 pub(super) fn quick() -> Vec<Experiment> {
     let broadcast = floors(&[Mode::UringBroadcast, Mode::BlockingSend]);
     vec![
-        experiment("fanout", "fanout --messages 200", FANOUT).of(broadcast),
-        experiment("loaded", "fanout --messages 300 --in-flight 10", FANOUT)
-            .of(floors(&[Mode::UringBroadcast])),
-        experiment("pairs", "pairs --messages 40000", PAIRS).of(floors(&[Mode::UringPairs])),
-        experiment("rings", "fanout --messages 200", &[BusiestRing])
-            .of([Target::linnet_on(1), Target::linnet_on(2)]),
         idle(4_000, &[Target::LINNET, Target::linnet_by(Door::Wss)]).times(1),
-        experiment("durable", "durable --messages 120000", DURABLE).times(2),
+        lone(1).times(1),
         slow("durable --messages 40000").times(1),
         paced("durable --messages 16000 --rate 2000").times(1),
-        lone("lone --messages 4096").times(1),
+        experiment("durable", "durable --messages 120000", DURABLE).times(2),
+        experiment("rings", "fanout --messages 200", &[BusiestRing])
+            .of([Target::linnet_on(1), Target::linnet_on(2)]),
+        experiment("pairs", "pairs --messages 40000", PAIRS).of(floors(&[Mode::UringPairs])),
+        experiment("loaded", "fanout --messages 300 --in-flight 10", FANOUT)
+            .of(floors(&[Mode::UringBroadcast]))
+            .times(5),
+        experiment("fanout", "fanout --messages 200", FANOUT).of(broadcast).times(7),
     ]
 }
 
@@ -107,8 +111,11 @@ fn paced(scenario: &str) -> Experiment {
     experiment("ack-slow", scenario, DURABLE).of([Target::linnet_with(Disk::Slow)])
 }
 
-fn lone(scenario: &str) -> Experiment {
-    experiment("lone", scenario, &[DeviceBytes, AckP99]).of([Target::linnet_with(Disk::Counted)])
+/// One message at a time, through so many checkpoints and a little more.
+fn lone(checkpoints: u64) -> Experiment {
+    let messages = checkpoints * CHECKPOINT_RECORDS + 200;
+    let scenario = format!("lone --messages {messages}");
+    experiment("lone", &scenario, &[DeviceBytes, AckP99]).of([Target::linnet_with(Disk::Counted)])
 }
 
 /// Everything, side by side with all peers.
@@ -133,17 +140,32 @@ pub(super) fn full() -> Vec<Experiment> {
         experiment("durable-synced", "durable --messages 4000", DURABLE).and(&streams[2..]),
         slow("durable --messages 100000"),
         paced("durable --messages 40000 --rate 2000"),
-        lone("lone --messages 6144"),
+        lone(2),
         experiment("batched", "durable --messages 100000", &[DeviceBytes])
             .of([Target::linnet_with(Disk::Counted)]),
     ];
-    all.extend([1_000, 2_000, 4_000].map(|sessions| {
+    all.extend(comings());
+    all.extend([(1_000, 1), (2_000, 1), (4_000, 2)].map(|(sessions, repeats)| {
         let ours = [Target::LINNET, Target::linnet_by(Door::Wss)];
-        idle(sessions, &ours).and(&LIVE).at("sessions", sessions)
+        idle(sessions, &ours).and(&LIVE).at("sessions", sessions).times(repeats)
     }));
     all.extend([100, 300, 1_000, 3_000].map(members));
     all.extend([500, 1_000, 2_000, 4_000, 8_000, 16_000].map(rate));
     all
+}
+
+/// How people come, and one message that everybody reads.
+fn comings() -> [Experiment; 4] {
+    let secure = || [Target::linnet_by(Door::Wss)];
+    let everybody = Setup { members: 4_000, ..Setup::default() };
+    [
+        experiment("login", "login", &[CpuPerSession]).and(&SWEPT),
+        experiment("storm-resumed", "storm --resume", &[CpuPerSession]).of(secure()).afresh(),
+        experiment("storm-cold", "storm", &[CpuPerSession]).of(secure()).afresh(),
+        experiment("announce", "announce", &[CpuPerMessage, DeviceBytes, DeliveryP99])
+            .of([Target::linnet_with(Disk::Counted)])
+            .with(everybody),
+    ]
 }
 
 /// Throughput by connections.
@@ -154,16 +176,18 @@ fn members(members: u32) -> Experiment {
         .of(floors(&[Mode::UringBroadcast]))
         .and(&SWEPT)
         .at("members", members)
+        .times(2)
         .with(Setup { members, ..Setup::default() })
 }
 
 /// Latency by load.
 fn rate(rate: u32) -> Experiment {
-    let scenario = format!("pairs --messages {} --rate {rate}", rate * 4);
+    let scenario = format!("pairs --messages {} --rate {rate}", rate * 3);
     experiment("load", &scenario, PAIRS)
         .of(floors(&[Mode::UringPairs]))
         .and(&SWEPT)
         .at("messages/s", rate)
+        .times(2)
 }
 
 #[cfg(test)]

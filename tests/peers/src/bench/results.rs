@@ -189,6 +189,7 @@ mod tests {
             measures: &[Measure::CpuPerDelivery],
             reports: Vec::new(),
             trouble: trouble.map(str::to_owned),
+            took: std::time::Duration::ZERO,
         }
     }
 

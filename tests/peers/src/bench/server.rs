@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::card::Card;
 use super::limits::{LOG_TAIL_BYTES, START, START_STEP};
 
 /// A running server; it ends with this value.
@@ -20,7 +21,7 @@ pub(super) struct Server {
     /// What the generator is told beyond the usual.
     pub(super) arguments: Vec<String>,
     /// Taken down after the process ended.
-    _card: Option<super::card::Card>,
+    card: Option<Card>,
 }
 
 /// What to start.
@@ -30,7 +31,7 @@ pub(super) struct Launch {
     pub(super) environment: Vec<(String, String)>,
     pub(super) address: SocketAddr,
     pub(super) load_arguments: Vec<String>,
-    pub(super) card: Option<super::card::Card>,
+    pub(super) card: Option<Card>,
 }
 
 impl Launch {
@@ -63,7 +64,7 @@ impl Launch {
             .spawn()
             .context("setpriv (util-linux) can't be started")?;
         let (address, arguments) = (self.address, self.load_arguments);
-        let mut server = Server { process, log, address, arguments, _card: self.card };
+        let mut server = Server { process, log, address, arguments, card: self.card };
         server.wait_until_it_listens()?;
         Ok(server)
     }
@@ -72,6 +73,13 @@ impl Launch {
 impl Server {
     pub(super) fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Bytes that its device of its own was given, once all is written; none without one.
+    pub(super) fn device_bytes(&self) -> Result<Option<u64>> {
+        let Some(card) = &self.card else { return Ok(None) };
+        card.settle()?;
+        card.bytes_written().map(Some)
     }
 
     fn wait_until_it_listens(&mut self) -> Result<()> {

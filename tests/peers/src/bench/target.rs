@@ -160,9 +160,6 @@ impl Linnet {
         }
         launch.environment.push(("LINNET_LOG".into(), "warn".into()));
         launch.load_arguments.extend(["--layout".to_owned(), layout]);
-        if self.disk == Disk::Counted {
-            launch.load_arguments.extend(["--data".to_owned(), data]);
-        }
         launch.card = card;
         Ok(launch)
     }
