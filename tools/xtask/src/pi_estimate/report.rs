@@ -42,13 +42,14 @@ fn head(about: &About) -> String {
          1.5 GHz. **IPC is assumed: {middle}, range {low} to {high}**; nobody measured it here.\n\
          - Not modelled: caches, memory, branch prediction, a network card and its driver, the \
          card's time for a sync (syncs end at once, so commits hold fewer messages than on a \
-         card), several cores and what they cost each other.\n\n"
+         card), several cores and what they cost each other (on one, four threads take turns). \
+         The last column is what one core's instructions allow, whatever card and network do.\n\n"
     )
 }
 
 fn table(steps: &[Step], counted: &[Counted]) -> String {
     let mut text = format!(
-        "| load | messages | per | instructions | us at IPC {} | at {} | at {} | one core, per s |\n\
+        "| load | messages | per | instructions | us, IPC {} | {} | {} | one core, per s |\n\
          |---|--:|---|--:|--:|--:|--:|--:|\n",
         IPC.high, IPC.middle, IPC.low
     );
