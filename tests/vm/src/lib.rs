@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod console;
+pub mod counting;
 pub mod device_tree;
 pub mod gpio;
 pub mod machine;

@@ -11,6 +11,8 @@ use image::apt::{Apt, Scope, Suites, derive, machine_sources};
 
 use crate::setup;
 
+/// Programs that run where no libraries are.
+const STATIC: &str = "-C target-feature=+crt-static";
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// `rust-version` of the workspace; a distribution's compiler must not be older.
 const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
@@ -65,16 +67,18 @@ impl Toolchain {
         let target_folder = tree.join("target/cross");
         let packages = ["-p", "linnet-init", "-p", "linnetd"];
         self.cargo(tree, &target_folder, &packages, "")?;
-        let static_folder = tree.join("target/cross-static");
-        let packages = ["-p", "linnet-initramfs"];
-        self.cargo(tree, &static_folder, &packages, "-C target-feature=+crt-static")?;
+        let static_folder = self.build_static(tree, &["-p", "linnet-initramfs"])?;
         let program = |folder: &Path, name: &str| folder.join(TARGET).join("emulator").join(name);
         let names = ["linnet-init", "linnetd"];
         let programs = names.map(|name| (name.to_owned(), program(&target_folder, name)));
-        Ok(Built {
-            programs: programs.into(),
-            initramfs: program(&static_folder, "linnet-initramfs"),
-        })
+        Ok(Built { programs: programs.into(), initramfs: static_folder.join("linnet-initramfs") })
+    }
+
+    /// Builds packages that need no libraries where they run; returns the folder of the programs.
+    pub(crate) fn build_static(&self, tree: &Path, packages: &[&str]) -> Result<PathBuf> {
+        let target_folder = tree.join("target/cross-static");
+        self.cargo(tree, &target_folder, packages, STATIC)?;
+        Ok(target_folder.join(TARGET).join("emulator"))
     }
 
     fn cargo(

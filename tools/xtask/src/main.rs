@@ -4,6 +4,7 @@
 mod bench;
 mod cross;
 mod emulate;
+mod pi_estimate;
 mod run;
 mod screenshots;
 mod setup;
@@ -37,6 +38,8 @@ enum Verb {
     Bench(bench::Options),
     /// Builds the card and boots it on an emulated Pi.
     Emulate(emulate::Options),
+    /// Counts instructions of the aarch64 build and says what they'd be on a Pi: an estimate.
+    PiEstimate(pi_estimate::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Verb::Bench(options) => bench::run(&options),
         Verb::Screenshots(options) => screenshots::run(&options),
         Verb::Emulate(options) => emulate::run(&options),
+        Verb::PiEstimate(options) => pi_estimate::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("linnetd", SERVER_PARTS),
     ("linnet-sim", &["linnet-wire", "linnet-chat", "linnet-log", "linnet-store"]),
     ("linnet-peers", &["linnet-wire", "linnet-chat", "linnet-log", "linnet-store", "linnet-load"]),
+    ("linnet-guest", &[]),
     ("linnet-it", &["linnet-wire", "linnet-update"]),
     ("linnet-vm", &["linnet-image"]),
     ("linnet-xtask", &["linnet-wire", "linnet-update", "linnet-image", "linnet-vm", "linnet"]),
