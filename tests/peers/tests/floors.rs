@@ -1,4 +1,5 @@
 //! Every floor passes every frame on, loaded by the same generator as everything else.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -118,15 +118,17 @@ pub(super) fn write(folder: &Path, findings: &[Finding]) -> Result<()> {
 }
 
 const HEAD: &str = "# What was measured\n
-Written by `cargo xtask bench --full`; run it again rather than trusting it. Each cell is the median \
-of the runs (lowest–highest), servers taking turns within one experiment. CPU is user and kernel time \
-of the server's threads from schedstat; on loopback it holds the receivers' part of the network too, \
-so ratios within one table say more than figures. The ring floor passes frames on with `io_uring`, \
-one send for each receiver, and does nothing else: see `src/floor`. No server used TLS unless its \
-row says so. Latencies count from when a message was due. What is acknowledged differs: Linnet \
-acknowledges after fdatasync; a peer's row says when it does not wait for the disk. XMPP servers \
-send no presence of members to one another here, which they do by default and which makes joining \
-quadratic.\n";
+Written by `cargo xtask bench --full`; run it again rather than trusting it. Each cell is the \
+median of the runs (lowest–highest), servers taking turns within one experiment. CPU is user \
+and kernel time of the server's threads from schedstat; on loopback it holds the receivers' \
+part of the network too, so ratios within one table say more than figures. The ring floor \
+passes frames on with `io_uring`, one send for each receiver, and does nothing else: see \
+`src/floor`. No server used TLS unless its row says so. Latencies count from when a message \
+was due. What is acknowledged differs: Linnet acknowledges after fdatasync; a peer's row says \
+when it does not wait for the disk. In `pairs` Linnet makes every message durable, \
+acknowledges it, and sends the author a copy as well; peers and floors pass it to the other \
+half only. XMPP servers send no presence of members to one another here, which they do by \
+default and which makes joining quadratic.\n";
 
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();

@@ -8,7 +8,11 @@ use load::{Broken, Dialect, Event, Session, Stamp};
 use super::Rooms;
 
 /// Asks for the stream that keeps all rooms; asking again changes nothing.
-const STREAM: &str = r#"{"name":"BENCH","subjects":["r.*"],"storage":"file","retention":"limits","discard":"old","max_consumers":-1,"max_msgs":-1,"max_bytes":-1,"max_age":0,"num_replicas":1}"#;
+const STREAM: &str = concat!(
+    r#"{"name":"BENCH","subjects":["r.*"],"storage":"file","retention":"limits","#,
+    r#""discard":"old","max_consumers":-1,"max_msgs":-1,"max_bytes":-1,"max_age":0,"#,
+    r#""num_replicas":1}"#
+);
 
 /// Sessions with a NATS server that asks for no password.
 pub struct Nats {
