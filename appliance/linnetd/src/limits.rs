@@ -20,7 +20,8 @@ pub(crate) const BACKLOG: i32 = 4096;
 /// of the syncs, at 2 ms more for an ack.
 pub(crate) const SYNC_SPACING: Duration = Duration::from_millis(2);
 
-/// Records of a batch from which on the next one is spaced: whoever writes alone waits for each ack.
+/// Records of a batch from which on the next one is spaced: whoever writes alone waits for each
+/// ack.
 pub(crate) const SPACED_RECORDS_MIN: usize = 2;
 
 /// Calls from the web thread that wait for their answer. Above that the caller gets `busy`.
