@@ -70,6 +70,7 @@ impl Target {
             connecting: CONNECTING,
             seconds_max: seconds_max(scenario),
             json: false,
+            spin: false,
         };
         let report = load::run(scenario, &dialect, &self.layout(scenario)?, &options)?;
         if !report.is_sound() {
