@@ -239,13 +239,19 @@ impl Talk {
     /// Takes what waits, once everything before it is with the connection.
     fn fill(&mut self) {
         if self.out.is_empty() {
+            self.tell_notes();
             self.notes += self.seat.take(&mut self.out);
             self.progress = Instant::now();
         }
         if self.out.is_empty() {
-            for _ in 0..std::mem::take(&mut self.notes) {
-                self.hall.push(Event::Flushed { session: self.seat.id });
-            }
+            self.tell_notes();
+        }
+    }
+
+    /// Everything up to these notes is with the connection.
+    fn tell_notes(&mut self) {
+        for _ in 0..std::mem::take(&mut self.notes) {
+            self.hall.push(Event::Flushed { session: self.seat.id });
         }
     }
 

@@ -87,9 +87,9 @@ impl Outbound {
 
     /// Takes the only frame that waits, to be sent as it is.
     pub(crate) fn take_only(&mut self) -> Option<(SharedFrame, Encoding)> {
-        self.own = Own::default();
         match std::mem::take(&mut self.queue) {
             Queue::One(Item::Frame(frame, encoding)) => {
+                self.own = Own::default();
                 self.bytes -= frame.bytes(encoding).len();
                 Some((frame, encoding))
             }
@@ -102,11 +102,11 @@ impl Outbound {
 
     /// Moves frames into one send, up to [`SEND_BYTES`] or one longer frame; gives their number.
     pub(crate) fn gather(&mut self, mut append: impl FnMut(&[u8])) -> u64 {
-        self.own = Own::default();
         let (mut taken, mut frames) = (0, 0);
         while let Some(item) = self.queue.first() {
             let bytes = item.bytes();
-            if taken > 0 && taken + bytes.len() > SEND_BYTES {
+            // A note has no bytes and always goes with the frame before it.
+            if taken > 0 && !bytes.is_empty() && taken + bytes.len() > SEND_BYTES {
                 break;
             }
             taken += bytes.len();
@@ -119,12 +119,14 @@ impl Outbound {
             self.queue.pop();
         }
         self.bytes -= taken;
+        // What is left is not known to be the session's own.
+        self.own = Own { others: !self.is_empty(), ..Own::default() };
         frames
     }
 
     /// At least as many bytes as [`Self::gather`] will take.
     pub(crate) fn gather_bytes_max(&self) -> usize {
-        self.queue.first().map_or(0, |item| item.bytes().len().max(SEND_BYTES))
+        self.queue.first_with_bytes().map_or(0, |item| item.bytes().len().max(SEND_BYTES))
     }
 
     /// Of what was gathered, this waits for room in the socket.
@@ -190,6 +192,17 @@ impl Queue {
         }
     }
 
+    /// The first one that is no note.
+    fn first_with_bytes(&self) -> Option<&Item> {
+        let has_bytes = |item: &&Item| !matches!(item, Item::Note);
+        match self {
+            Self::Empty => None,
+            Self::One(item) => Some(item).filter(has_bytes),
+            Self::Two(first, second) => [first, second].into_iter().find(has_bytes),
+            Self::Many(items) => items.iter().find(has_bytes),
+        }
+    }
+
     fn pop(&mut self) {
         *self = match std::mem::take(self) {
             Self::Empty | Self::One(_) => Self::Empty,
@@ -215,8 +228,9 @@ impl Item {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::client::History;
     use wire::ids::{Counter, Offset, RoomId, Seq, TimeMs};
-    use wire::server::{Ack, CaughtUp, Pong, RoomAt};
+    use wire::server::{Ack, CaughtUp, Pong, Room, RoomAt, RoomKind};
 
     const CAPS: Caps = Caps { soft: 40, hard: 100 };
 
@@ -312,6 +326,44 @@ mod tests {
     fn ack() -> SharedFrame {
         let (counter, offset, room, seq) = (Counter(1), Offset(1), RoomId(1), Seq(1));
         SharedFrame::new(Ack { counter, offset, room, seq, time_ms: TimeMs(1) }, 1)
+    }
+
+    #[test]
+    fn a_note_leaves_with_its_frame_however_long_that_is() {
+        let (mut outbound, caps) = (Outbound::default(), Caps { soft: 1 << 20, hard: 1 << 21 });
+        let room = Room { name: "x".repeat(SEND_BYTES), ..room() };
+        outbound.offer(&SharedFrame::new(room, 1), Encoding::Native, true, caps);
+        outbound.push_control(vec![0; 3 * SEND_BYTES]);
+        outbound.gather(|_| {});
+        assert!(outbound.has_notes_in_flight());
+        assert_eq!(outbound.gather_bytes_max(), 3 * SEND_BYTES, "no note hides what comes next");
+        assert_eq!((outbound.sent(), outbound.bytes()), (1, 3 * SEND_BYTES));
+    }
+
+    #[test]
+    fn what_is_left_after_a_send_does_not_wait_for_company() {
+        let (mut outbound, caps) = (Outbound::default(), Caps { soft: 1 << 20, hard: 1 << 21 });
+        outbound.push_control(vec![0; SEND_BYTES]);
+        outbound.push_control(vec![0; SEND_BYTES]);
+        outbound.gather(|_| {});
+        outbound.offer(&ack(), Encoding::Native, false, caps);
+        assert!(!outbound.may_wait(), "a long answer is still there");
+    }
+
+    fn room() -> Room {
+        Room {
+            offset: Offset(1),
+            room: RoomId(1),
+            room_kind: RoomKind::Group,
+            name: String::new(),
+            history: History::All,
+            members: Vec::new(),
+            first: Seq(1),
+            head: Seq(1),
+            read: Seq(1),
+            unread: 0,
+            last: None,
+        }
     }
 
     #[test]

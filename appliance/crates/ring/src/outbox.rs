@@ -2,7 +2,8 @@
 //! batch with one wake-up, so that everything for a connection leaves in one send.
 //!
 //! News for the same list of sessions, one after another, becomes one bundle: encoded once and sent
-//! without a copy. Acks go before a bundle that is still open; everything else keeps its order.
+//! without a copy. Acks of that time follow the bundle, so that an author sees the message first, as
+//! ever; everything else keeps its order.
 
 use std::time::Instant;
 
@@ -25,6 +26,8 @@ pub struct Outbox {
 struct Batch {
     commands: Vec<Command>,
     open: Option<Bundle>,
+    /// Acks since the bundle was opened.
+    acks: Vec<Command>,
 }
 
 /// News for the same sessions, to which more may come.
@@ -99,9 +102,11 @@ impl Batch {
         if frame.is_news() && !flush_note {
             return self.add_news(to, frame);
         }
-        if !matches!(frame.single(), Some((ServerMessage::Ack(_), _))) {
-            self.end_bundle();
+        let is_ack = matches!(frame.single(), Some((ServerMessage::Ack(_), _)));
+        if is_ack && self.open.is_some() {
+            return self.acks.push(Command::Send { to, frame, flush_note });
         }
+        self.end_bundle();
         self.commands.push(Command::Send { to, frame, flush_note });
     }
 
@@ -129,6 +134,7 @@ impl Batch {
         let single = if news.len() == 1 { news.pop() } else { None };
         let frame = single.unwrap_or_else(|| SharedFrame::bundle(news));
         self.commands.push(Command::Send { to, frame, flush_note: false });
+        self.commands.append(&mut self.acks);
     }
 
     fn take(&mut self) -> Vec<Command> {
@@ -176,13 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn news_for_one_list_is_bundled_and_acks_between_go_before() {
+    fn news_for_one_list_is_bundled_and_acks_between_follow() {
         let (mut batch, all) = (Batch::default(), list([1, 2]));
         for cursor in 1..=3 {
             batch.send(all.clone(), &news(cursor), false);
             batch.send(Targets::One(SessionId::new(0, 0, 1)), &ack(), false);
         }
-        assert_eq!(summary(&mut batch), [(1, 1), (1, 1), (1, 1), (3, 2)]);
+        assert_eq!(summary(&mut batch), [(3, 2), (1, 1), (1, 1), (1, 1)]);
     }
 
     #[test]

@@ -106,6 +106,11 @@ impl Tls {
         }
     }
 
+    /// True when nothing is taken for sending any more: closed, or the key is used up.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self, Self::Records(records) if records.is_closed())
+    }
+
     /// Queues the alert that nothing more comes.
     pub(crate) fn close(&mut self) {
         match self {

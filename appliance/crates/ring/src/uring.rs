@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use io_uring::types::{CancelBuilder, Fd, Fixed, SubmitArgs, Timespec};
 use io_uring::{Builder, IoUring, cqueue, opcode, squeue};
+use rustix::net::sockopt;
 
 use crate::buffers::{Buffers, Filled, GROUP};
 use crate::error::StartError;
@@ -158,6 +159,7 @@ impl Uring {
             .register(&uring.ring.submitter())
             .map_err(failed("registering the receive buffers"))?;
         uring.probe_receive_cap().map_err(failed("probing the multishot receive"))?;
+        uring.probe_send_now()?;
         Ok(uring)
     }
 
@@ -180,6 +182,31 @@ impl Uring {
             }
         }
         self.ring.submitter().register_files_update(0, &[-1]).map(drop)
+    }
+
+    /// Makes sure that a send at once says how much it took: a kernel that says nothing would lose
+    /// the end of frames.
+    fn probe_send_now(&mut self) -> Result<(), StartError> {
+        let failed = |source| StartError::Failed { step: "probing the send", source };
+        let (ours, _theirs) = UnixStream::pair().map_err(failed)?;
+        let key = Key { generation: 0, slot: 0 };
+        sockopt::set_socket_send_buffer_size(&ours, PROBE_BUFFER_BYTES)
+            .map_err(|error| failed(error.into()))?;
+        self.register(key, ours.into()).map_err(failed)?;
+        self.staging.append(&[0; PROBE_BYTES]);
+        let source = self.staging.finish().expect("something was appended");
+        self.send_now(key, source, false);
+        let mut completions = VecDeque::new();
+        self.submit_now(&mut completions).map_err(failed)?;
+        self.ring.submitter().register_files_update(0, &[-1]).map_err(failed)?;
+        match completions.pop_front() {
+            Some(Completion::Short { rest, outcome: Ok(()), .. })
+                if !rest.is_empty() && rest.len() < PROBE_BYTES =>
+            {
+                Ok(())
+            }
+            _ => Err(StartError::TooOld),
+        }
     }
 
     /// Puts a descriptor into the file table and closes the ordinary one.
@@ -386,6 +413,10 @@ impl Drop for Uring {
         }
     }
 }
+
+/// Room that the probe of a send leaves in its socket, and what it sends.
+const PROBE_BUFFER_BYTES: usize = 4 * 1024;
+const PROBE_BYTES: usize = 32 * 1024;
 
 /// The doorbell has no slot: this key is never a connection's.
 const DOORBELL: Key = Key { generation: 0, slot: u32::MAX };

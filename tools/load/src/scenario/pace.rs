@@ -43,8 +43,8 @@ impl From<u64> for Quota {
     }
 }
 
-/// Posts the messages of `quota`: each of `lanes` (slots) keeps `outstanding` under way. `post` posts one
-/// of a slot, due at a time.
+/// Posts the messages of `quota`: each of `lanes` (slots) keeps `outstanding` under way. `post`
+/// posts one of a slot, due at a time.
 pub(super) fn closed_loop(
     run: &mut Run<'_>,
     quota: impl Into<Quota>,

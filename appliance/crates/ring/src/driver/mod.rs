@@ -189,15 +189,15 @@ impl Driver {
         if !(self.resume.is_empty() && self.parked.is_empty() && self.rearm.is_empty()) {
             return Duration::ZERO;
         }
-        if !self.paced.is_empty() {
-            return PACE_EVERY;
-        }
-        if !self.closing.is_empty() || self.stop.is_some() {
-            return SWEEP_EVERY;
-        }
-        let next =
-            self.company.next().map_or(self.next_heartbeat, |at| at.min(self.next_heartbeat));
-        next.saturating_duration_since(Instant::now())
+        let rest = if !self.paced.is_empty() {
+            PACE_EVERY
+        } else if !self.closing.is_empty() || self.stop.is_some() {
+            SWEEP_EVERY
+        } else {
+            self.next_heartbeat.saturating_duration_since(self.now)
+        };
+        let company = self.company.next().map(|at| at.saturating_duration_since(self.now));
+        company.map_or(rest, |company| company.min(rest))
     }
 
     fn take_commands(&mut self) {

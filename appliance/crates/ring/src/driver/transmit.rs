@@ -7,6 +7,7 @@ use crate::limits::{SEND_BYTES, TLS_OVERHEAD_BYTES};
 use crate::shared::SharedFrame;
 use crate::staging::{Source, Staging};
 use crate::table::Key;
+use crate::tls::Tls;
 use crate::uring::Outgoing;
 use crate::websocket;
 
@@ -90,7 +91,9 @@ impl Driver {
     }
 
     fn start_send(&mut self, key: Key) {
-        self.make_room(key);
+        if !self.make_room(key) {
+            return self.mark_dirty(key);
+        }
         let Some(conn) = self.table.get_mut(key) else { return };
         if conn.patience == Patience::Over {
             conn.patience = Patience::Unused;
@@ -114,19 +117,27 @@ impl Driver {
         self.stats.sends += 1;
         self.stats.bytes_out += source.len() as u64;
         let waits = !conn.outbound.is_empty() || conn.counted > 0;
+        let used_up = conn.tls.as_ref().is_some_and(Tls::is_closed);
         self.uring.send_now(key, source, wants_word);
         if waits {
             self.count(key);
         }
+        if used_up {
+            // Whatever comes now would be lost; the client was told and comes again.
+            self.end(key, CloseReason::Lost);
+        }
     }
 
-    /// Submits what is staged where the arena would not take the next send.
-    fn make_room(&mut self, key: Key) {
-        let Some(conn) = self.table.get_mut(key) else { return };
-        if self.uring.staging().room() < conn.outbound.gather_bytes_max() + TLS_OVERHEAD_BYTES {
+    /// Submits what is staged where the arena would not take the next send. False when the kernel
+    /// takes nothing for now, for lack of memory: then there is no room.
+    fn make_room(&mut self, key: Key) -> bool {
+        let Some(conn) = self.table.get_mut(key) else { return true };
+        let needed = conn.outbound.gather_bytes_max() + TLS_OVERHEAD_BYTES;
+        if self.uring.staging().room() < needed {
             let submitted = self.uring.submit_now(&mut self.completions);
             submitted.expect("the kernel takes valid submissions; only a restart helps otherwise");
         }
+        self.uring.staging().room() >= needed
     }
 
     /// A send at once did not take everything: the rest waits for room.

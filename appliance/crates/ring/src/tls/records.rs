@@ -194,6 +194,10 @@ impl Records {
         }
     }
 
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     pub(super) fn close(&mut self) {
         self.queue(Alert::CloseNotify);
     }

@@ -95,7 +95,7 @@ fn a_cancelled_receive_says_so_and_a_dropped_ring_with_operations_leaks() {
 /// A pair whose sending side takes a few thousand bytes.
 fn narrow(uring: &mut Uring) -> UnixStream {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    rustix::net::sockopt::set_socket_send_buffer_size(&ours, 4096).unwrap();
+    sockopt::set_socket_send_buffer_size(&ours, 4096).unwrap();
     uring.register(KEY, ours.into()).unwrap();
     theirs
 }
