@@ -64,7 +64,8 @@ pub(super) fn run(bench: &Bench, experiment: &Experiment) -> Vec<Finding> {
             break;
         }
         for (finding, server) in findings.iter_mut().zip(&mut servers) {
-            if finding.trouble.is_none() && finding.took < SLOW_RUN {
+            let is_wanted = finding.trouble.is_none() && finding.took < SLOW_RUN;
+            if is_wanted && !bench.is_stopped() {
                 let begun = Instant::now();
                 let done = once(bench, experiment, finding, server);
                 finding.note(bench, done);

@@ -12,7 +12,7 @@ pub(super) const QUICK_RUN_SECONDS: u64 = 25;
 pub(super) const RUN_SECONDS: u64 = 200;
 
 /// A server whose run took this long is not run again: it is so far off that one run says it.
-pub(super) const SLOW_RUN: Duration = Duration::from_secs(15);
+pub(super) const SLOW_RUN: Duration = Duration::from_secs(40);
 
 /// Seconds that the generator gets to notice that its time is up.
 pub(super) const GRACE_SECONDS: u64 = 20;

@@ -176,15 +176,13 @@ mod tests {
 
     #[test]
     fn the_busiest_ring_is_told_apart_from_other_threads() {
-        let text = r#"{"messages": 4, "deliveries": 1000, "lost": 0, "duplicates": 0,
-            "broken": 0, "reasons": [],
-            "timed_out": false, "messages_per_s": 1.0, "deliveries_per_s": 1.0,
+        let text = r#"{"messages": 4, "deliveries": 1000, "lost": 0, "duplicates": 0, "broken": 0,
+            "reasons": [], "timed_out": false, "messages_per_s": 1.0, "deliveries_per_s": 1.0,
             "acks_per_s": 1.0, "delivery_us": null, "ack_us": {"p50": 1.0, "p99": 7.0},
-            "server": {"threads":
-            [{"name": "core", "cpu_us": 9000.0}, {"name": "ring-1", "cpu_us": 2000.0},
-            {"name": "ring-0", "cpu_us": 1000.0}]}, "per": {"cpu_us_per_message": null,
-            "cpu_us_per_delivery": 3.0, "cpu_us_per_session": null,
-            "bytes_per_session": null}}"#;
+            "server": {"threads": [{"name": "core", "cpu_us": 9000.0},
+            {"name": "ring-1", "cpu_us": 2000.0}, {"name": "ring-0", "cpu_us": 1000.0}]},
+            "per": {"cpu_us_per_message": null, "cpu_us_per_delivery": 3.0,
+            "cpu_us_per_session": null, "bytes_per_session": null}}"#;
         let mut report: Report = serde_json::from_str(text).unwrap();
         assert_eq!(Measure::DeviceBytes.of(&report), None);
         report.count_device_bytes(4_096);

@@ -158,10 +158,13 @@ pub(super) fn full() -> Vec<Experiment> {
 fn comings() -> [Experiment; 4] {
     let secure = || [Target::linnet_by(Door::Wss)];
     let everybody = Setup { members: 4_000, ..Setup::default() };
+    let storm = |name, scenario| {
+        experiment(name, scenario, &[CpuPerSession]).of(secure()).with(everybody).afresh()
+    };
     [
         experiment("login", "login", &[CpuPerSession]).and(&SWEPT),
-        experiment("storm-resumed", "storm --resume", &[CpuPerSession]).of(secure()).afresh(),
-        experiment("storm-cold", "storm", &[CpuPerSession]).of(secure()).afresh(),
+        storm("storm-resumed", "storm --resume"),
+        storm("storm-cold", "storm"),
         experiment("announce", "announce", &[CpuPerMessage, DeviceBytes, DeliveryP99])
             .of([Target::linnet_with(Disk::Counted)])
             .with(everybody),

@@ -16,6 +16,8 @@ mod summary;
 mod target;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -62,6 +64,8 @@ pub(crate) struct Bench {
     repeats_until: Duration,
     /// Bound of one run of the generator.
     run_seconds: u64,
+    /// Set by SIGINT and SIGTERM: the run under way ends, servers and mounts are taken down.
+    stopped: Arc<AtomicBool>,
 }
 
 impl Bench {
@@ -80,7 +84,14 @@ impl Bench {
             (QUICK_REPEATS_UNTIL, QUICK_RUN_SECONDS)
         };
         let scratch = scratch.context("no folder for the run's data")?;
-        Ok(Self { scratch, programs, begun: Instant::now(), repeats_until, run_seconds })
+        let (begun, stopped) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+        let stop = stopped.clone();
+        ctrlc::set_handler(move || stop.store(true, Ordering::Relaxed))?;
+        Ok(Self { scratch, programs, begun, repeats_until, run_seconds, stopped })
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     fn scratch(&self) -> &Path {
@@ -116,6 +127,7 @@ pub fn run(options: &BenchOptions) -> Result<()> {
     let chosen: Vec<Experiment> = all.into_iter().filter(wanted).collect();
     ensure!(!chosen.is_empty(), "no experiment has that name");
     let findings = measure(&bench, &chosen);
+    ensure!(!bench.is_stopped(), "it was interrupted");
     println!("{}", results::tables(&findings));
     if options.full && options.only.is_none() {
         results::write(&options.results, &findings)?;
@@ -127,6 +139,9 @@ pub fn run(options: &BenchOptions) -> Result<()> {
 fn measure(bench: &Bench, experiments: &[Experiment]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (number, experiment) in (1..).zip(experiments) {
+        if bench.is_stopped() {
+            break;
+        }
         let title = experiment.title();
         bench.say(&format!("{number} of {}: {title}", experiments.len()));
         findings.extend(experiment::run(bench, experiment));

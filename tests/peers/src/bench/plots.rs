@@ -10,7 +10,10 @@ use super::loads::Measure;
 use super::results::series;
 
 /// Width and height in pixels.
-const SIZE: (u32, u32) = (860, 480);
+const SIZE: (u32, u32) = (960, 480);
+
+/// How far the horizontal axis goes beyond the last point, so that the legend covers no line.
+const ROOM_FOR_LEGEND: f64 = 1.4;
 
 struct Plot {
     file: &'static str,
@@ -82,8 +85,11 @@ fn draw(plot: &Plot, path: &Path, lines: &Lines) -> Result<(), Box<dyn std::erro
         .margin(12)
         .x_label_area_size(42)
         .y_label_area_size(64)
-        .build_cartesian_2d(0.0..x_max * 1.05, 0.0..y_max * 1.1)?;
-    chart.configure_mesh().x_desc(plot.x).y_desc(plot.y).light_line_style(WHITE).draw()?;
+        .build_cartesian_2d(0.0..x_max * ROOM_FOR_LEGEND, 0.0..y_max * 1.1)?;
+    let whole = |value: &f64| format!("{value:.0}");
+    let mut mesh = chart.configure_mesh();
+    mesh.x_desc(plot.x).y_desc(plot.y).light_line_style(WHITE);
+    mesh.x_label_formatter(&whole).y_label_formatter(&whole).draw()?;
     for (number, (label, points)) in lines.iter().enumerate() {
         let color = Palette99::pick(number).to_rgba();
         let scaled: Vec<(f64, f64)> = points.iter().map(|(x, y)| (*x, y * plot.scale)).collect();

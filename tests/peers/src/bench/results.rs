@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -140,6 +141,10 @@ fn machine() -> String {
     let _ = writeln!(text, "- Linux {}", read("/proc/sys/kernel/osrelease").trim());
     let load = read("/proc/loadavg");
     let _ = writeln!(text, "- load average at the end: {}", load.trim());
+    let mut git = Command::new("git");
+    if let Ok(commit) = git.args(["rev-parse", "--short=12", "HEAD"]).output() {
+        let _ = writeln!(text, "- Linnet: {}", String::from_utf8_lossy(&commit.stdout).trim());
+    }
     for peer in [Peer::Mosquitto, Peer::Nats, Peer::Bun, Peer::Ejabberd, Peer::Prosody] {
         let version = peer.version().unwrap_or_else(|| "not installed".to_owned());
         let _ = writeln!(text, "- {}: {version}", peer.label());
