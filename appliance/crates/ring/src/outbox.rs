@@ -1,9 +1,9 @@
 //! What the core wants of the rings in one turn: gathered here, then given to each ring as one
 //! batch with one wake-up, so that everything for a connection leaves in one send.
 //!
-//! News for the same list of sessions, one after another, becomes one bundle: encoded once and sent
-//! without a copy. Acks of that time follow the bundle, so that an author sees the message first, as
-//! ever; everything else keeps its order.
+//! News for the same list of sessions, one after another, becomes one bundle: encoded once and
+//! sent without a copy. Acks of that time follow the bundle, so that an author sees the message
+//! first, as ever; everything else keeps its order.
 
 use std::time::Instant;
 
