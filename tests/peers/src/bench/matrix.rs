@@ -3,6 +3,7 @@
 use chat::limits::CHECKPOINT_RECORDS;
 
 use super::experiment::Experiment;
+use super::limits::IDLE_WARM_UP;
 use super::loads::Measure;
 use super::loads::Measure::{
     AckP99, AcksPerSecond, BusiestRing, BytesPerSession, CpuPerDelivery, CpuPerMessage,
@@ -98,7 +99,7 @@ pub(super) fn quick() -> Vec<Experiment> {
 }
 
 fn idle(sessions: u32, targets: &[Target]) -> Experiment {
-    let scenario = format!("idle --sessions {sessions}");
+    let scenario = format!("idle --sessions {sessions} --warm-up {IDLE_WARM_UP}");
     let setup = Setup { users: sessions, ..Setup::default() };
     experiment("idle", &scenario, IDLE).of(targets.to_vec()).with(setup).afresh()
 }

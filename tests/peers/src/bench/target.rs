@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::Bench;
 use super::card::Card;
+use super::limits::BOARD_MIB;
 use super::peers::Peer;
 use super::server::{Launch, Server, free_address};
 use crate::floor::Mode;
@@ -154,7 +155,8 @@ impl Linnet {
         let [data, layout] = [data, layout].map(|path| path.display().to_string());
         let mut launch = Launch::new(bench.program("linnetd")?, address)
             .with(&["--data", &data, "--listen", &https.to_string()])
-            .with(&["--listen-plain", &plain.to_string(), "--rings", &self.rings.to_string()]);
+            .with(&["--listen-plain", &plain.to_string(), "--rings", &self.rings.to_string()])
+            .with(&["--memory", &BOARD_MIB.to_string()]);
         if self.disk == Disk::Slow {
             launch = launch.with(&["--slow-disk"]);
         }
