@@ -20,12 +20,12 @@ pub(super) const GRACE_SECONDS: u64 = 20;
 /// How long a server may take until it listens: Erlang on a busy machine.
 pub(super) const START: Duration = Duration::from_secs(30);
 
-/// Memory that Linnet plans with, in MiB: that of the smallest board.
-pub(super) const BOARD_MIB: u32 = 1024;
+/// Memory that Linnet plans with, in MiB: less than the smallest board, so that caches fill soon.
+pub(super) const BOARD_MIB: u32 = 384;
 
 /// Messages of 4 KB that fill the cache of recent ones at that size, so that memory per session is
 /// not the cache's.
-pub(super) const IDLE_WARM_UP: u32 = 16_384;
+pub(super) const IDLE_WARM_UP: u32 = 8_192;
 
 /// How often that is looked at.
 pub(super) const START_STEP: Duration = Duration::from_millis(50);
