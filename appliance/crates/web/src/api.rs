@@ -2,6 +2,7 @@
 //! in the modules below; every body is bounded and every unknown field refused.
 
 mod account;
+mod appliance;
 mod backup;
 mod claim;
 mod extract;
@@ -34,6 +35,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/devices/{device}", delete(account::remove_device))
         .route("/api/backup", get(backup::download))
         .route("/api/salvage", post(backup::salvage))
+        .route("/api/box", get(appliance::report))
+        .route("/api/box/time", post(appliance::time))
+        .route("/api/box/settings", post(appliance::settings))
+        .route("/api/box/restart", post(appliance::restart))
+        .route("/api/box/power-off", post(appliance::power_off))
+        .route("/api/box/factory-reset", post(appliance::factory_reset))
         .route("/api/{*rest}", axum::routing::any(nothing_here))
         .route("/ca.crt", get(pages::ca))
         .route("/trust", get(pages::trust))

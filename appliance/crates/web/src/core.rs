@@ -5,6 +5,10 @@
 use std::future::Future;
 use std::pin::Pin;
 
+mod appliance;
+
+pub use appliance::{ApplianceReport, ClockReport, Order, Wifi};
+
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -50,6 +54,14 @@ pub trait Core: Send + Sync + 'static {
     /// restarts right after the answer.
     fn salvage(&self) -> Answer<()> {
         Box::pin(std::future::ready(Err(CoreError::NothingToSalvage)))
+    }
+    /// How board and system are; `NoAppliance` where there is no init below.
+    fn appliance(&self) -> Answer<ApplianceReport> {
+        Box::pin(std::future::ready(Err(CoreError::NoAppliance)))
+    }
+    /// Has init carry out what the owner wants; `NoAppliance` where there is none.
+    fn order(&self, _: Order) -> Answer<()> {
+        Box::pin(std::future::ready(Err(CoreError::NoAppliance)))
     }
 }
 
@@ -215,6 +227,12 @@ pub enum CoreError {
     /// The box can't use its data; the reason is for the owner.
     #[error("{0}")]
     Rescue(String),
+    /// The server is a plain program, without the system of a card below.
+    #[error("this server does not run on a Linnet card, so there is no system to set")]
+    NoAppliance,
+    /// Init did not do it; the words are init's.
+    #[error("{0}")]
+    Refused(String),
     /// The process is going down.
     #[error("the box is restarting; try again in a moment")]
     ShuttingDown,

@@ -105,6 +105,8 @@ impl From<CoreError> for ApiError {
             CoreError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             CoreError::NothingToSalvage => (StatusCode::CONFLICT, "nothing_to_salvage"),
             CoreError::Rescue(_) => (StatusCode::SERVICE_UNAVAILABLE, "rescue"),
+            CoreError::NoAppliance => (StatusCode::CONFLICT, "no_appliance"),
+            CoreError::Refused(_) => (StatusCode::CONFLICT, "refused"),
             CoreError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             CoreError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };

@@ -29,8 +29,8 @@ mod upgrade;
 
 pub use config::{Claimable, Clock, Config, Listeners, Network, StaticFile};
 pub use core::{
-    Account, Answer, Backup, Caller, Card, Core, CoreError, Credentials, DeviceEntry, Facts,
-    Figures, HealthItem, HealthReport,
+    Account, Answer, ApplianceReport, Backup, Caller, Card, ClockReport, Core, CoreError,
+    Credentials, DeviceEntry, Facts, Figures, HealthItem, HealthReport, Order, Wifi,
 };
 pub use handover::{Adopt, Handover, Protocol, TlsState};
 pub use server::{Addresses, Admit, StartError, Web, start};

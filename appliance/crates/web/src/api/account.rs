@@ -78,7 +78,7 @@ pub(super) async fn login(
 }
 
 /// One answer for a wrong name and a wrong password, after the same work.
-async fn check_password(
+pub(super) async fn check_password(
     app: &App,
     found: Option<Credentials>,
     password: String,

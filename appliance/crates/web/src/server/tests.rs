@@ -1,6 +1,7 @@
 //! The whole server over real sockets: a rustls client that trusts only the box's CA, and a core
 //! kept in memory.
 
+mod appliance;
 mod claiming;
 mod fake;
 mod refusals;

@@ -9,8 +9,8 @@ use wire::server::Role;
 
 use crate::app::lock;
 use crate::core::{
-    Account, Answer, Backup, Caller, Card, Core, CoreError, Credentials, DeviceEntry, Facts,
-    Figures, HealthItem, HealthReport,
+    Account, Answer, ApplianceReport, Backup, Caller, Card, Core, CoreError, Credentials,
+    DeviceEntry, Facts, Figures, HealthItem, HealthReport, Order,
 };
 
 #[derive(Default)]
@@ -21,6 +21,7 @@ struct State {
     users: Vec<(Account, String)>,
     devices: Vec<(DeviceId, UserId, String, TokenHash)>,
     claims: u32,
+    orders: Vec<Order>,
 }
 
 fn now<T: Send + 'static>(result: Result<T, CoreError>) -> Answer<T> {
@@ -30,6 +31,10 @@ fn now<T: Send + 'static>(result: Result<T, CoreError>) -> Answer<T> {
 impl FakeCore {
     pub(super) fn claims(&self) -> u32 {
         lock(&self.0).claims
+    }
+
+    pub(super) fn orders(&self) -> Vec<Order> {
+        lock(&self.0).orders.clone()
     }
 }
 
@@ -128,6 +133,18 @@ impl Core for FakeCore {
     fn figures(&self) -> Answer<Figures> {
         let card = Card { kind: Some("SD".to_owned()), ..Card::default() };
         now(Ok(Figures { sessions: 3, card: Some(card), ..Figures::default() }))
+    }
+
+    fn appliance(&self) -> Answer<ApplianceReport> {
+        now(Ok(ApplianceReport { host_name: "linnet".to_owned(), ..ApplianceReport::default() }))
+    }
+
+    fn order(&self, order: Order) -> Answer<()> {
+        if order == Order::SetHostName("Not A Name".to_owned()) {
+            return now(Err(CoreError::Refused("that is no host name".to_owned())));
+        }
+        lock(&self.0).orders.push(order);
+        now(Ok(()))
     }
 
     fn backup(&self) -> Answer<Backup> {

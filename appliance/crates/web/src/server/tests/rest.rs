@@ -2,11 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::support::{PASSWORD, Running, request, run};
-
-fn login_body(name: &str, password: &str) -> String {
-    format!(r#"{{"name":"{name}","password":"{password}","device":"laptop"}}"#)
-}
+use super::support::{PASSWORD, Running, login_body, request, run};
 
 #[test]
 fn people_sign_in_and_out_and_only_managers_add_users() {

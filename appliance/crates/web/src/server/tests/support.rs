@@ -136,6 +136,10 @@ impl Running {
     }
 }
 
+pub(super) fn login_body(name: &str, password: &str) -> String {
+    format!(r#"{{"name":"{name}","password":"{password}","device":"laptop"}}"#)
+}
+
 pub(super) fn claim_body(token: &str) -> String {
     format!(r#"{{"token":"{token}","name":"ada","password":"{PASSWORD}","device":"test"}}"#)
 }
