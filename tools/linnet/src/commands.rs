@@ -11,6 +11,7 @@ mod history;
 mod print;
 mod rooms;
 mod status;
+mod system;
 mod users;
 
 use anyhow::Result;
@@ -63,6 +64,8 @@ enum Verb {
     History(history::History),
     /// Say how the box is.
     Status(status::Status),
+    /// The system below the chat: show it, set clock and network, restart, factory reset.
+    Box(system::System),
     /// Save everything on the box to a file.
     Backup(backup::Backup),
     /// Measure the box: messages a second, latencies, memory, bytes written to the card.
@@ -82,6 +85,7 @@ impl Arguments {
             Verb::Chat(verb) => verb.run(&profiles, &over(profiles.choose(which)?, quic)).await,
             Verb::History(verb) => verb.run(&over(profiles.choose(which)?, quic)).await,
             Verb::Status(verb) => verb.run(&profiles.choose(which)?).await,
+            Verb::Box(verb) => verb.run(&profiles.choose(which)?).await,
             Verb::Backup(verb) => verb.run(&profiles.choose(which)?).await,
             Verb::Bench(verb) => verb.run(&profiles, &profiles.choose(which)?).await,
         }

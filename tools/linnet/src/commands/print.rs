@@ -69,7 +69,7 @@ pub(crate) fn damage_note(damaged: u32, before: Option<Seq>) -> String {
     }
 }
 
-fn local_time(time: TimeMs) -> String {
+pub(crate) fn local_time(time: TimeMs) -> String {
     let millis = i64::try_from(time.0).unwrap_or(i64::MAX);
     let stamp = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
     let local = stamp.to_zoned(TimeZone::system());
