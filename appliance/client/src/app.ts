@@ -213,7 +213,7 @@ export async function addUser(name: string, password: string, role: string): Pro
 }
 
 /** Runs a form's request; its refusal ends up beside the right field. */
-async function submit(form: string, run: () => Promise<void>): Promise<void> {
+export async function submit(form: string, run: () => Promise<void>): Promise<void> {
   if (state.busy) return;
   Object.assign(state, { busy: true, problem: null });
   changed();
@@ -329,9 +329,9 @@ export function go(route: Route): void {
 function followAddress(): void {
   if (location.hash.startsWith("#claim=")) return claimLinkOpened();
   const room = /^#\/room\/(\d{1,10})$/.exec(location.hash);
-  const view = /^#\/(people|settings|trust)$/.exec(location.hash)?.[1];
+  const view = /^#\/(people|settings|trust|box)$/.exec(location.hash)?.[1];
   if (room) show({ view: "room", room: Number(room[1]) });
-  else show({ view: (view as "people" | "settings" | "trust" | undefined) ?? "home" });
+  else show({ view: (view as "people" | "settings" | "trust" | "box" | undefined) ?? "home" });
 }
 addEventListener("popstate", followAddress);
 

@@ -4,16 +4,17 @@ import { useEffect, useState } from "preact/hooks";
 import { newOutbox, type Outbox } from "./core/outbox.ts";
 import { newSession, type Session } from "./core/session.ts";
 import { newCopy, type Copy } from "./core/sync.ts";
-import type { Facts } from "./shell/api.ts";
+import type { BoxReport, Facts } from "./shell/api.ts";
 import type { Account } from "./shell/db.ts";
 import type { Key } from "./i18n/index.ts";
 
 export type Page =
   "starting" | "unsupported" | "unreachable" | "claim" | "login" | "main" | "elsewhere";
 export type Route =
-  { view: "home" | "people" | "settings" | "trust" } | { view: "room"; room: number };
+  { view: "home" | "people" | "settings" | "trust" | "box" } | { view: "room"; room: number };
 export type Dialog =
-  { kind: "new_chat" | "new_group" | "add_user" } | { kind: "members" | "leave"; room: number };
+  | { kind: "new_chat" | "new_group" | "add_user" | "factory_reset" }
+  | { kind: "members" | "leave"; room: number };
 export type Language = "auto" | "en" | "zh";
 export type Theme = "auto" | "light" | "dark";
 
@@ -28,6 +29,8 @@ export interface State {
   page: Page;
   facts: Facts | null;
   claimToken: string;
+  /** How the box itself is, as far as it was asked. */
+  box: BoxReport | "asking" | "absent";
   account: Account | null;
   copy: Copy;
   outbox: Outbox;
@@ -59,6 +62,7 @@ export const state: State = {
   page: "starting",
   facts: null,
   claimToken: "",
+  box: "asking",
   account: null,
   copy: newCopy(),
   outbox: newOutbox(),

@@ -1,4 +1,5 @@
-// The REST calls: facts, claim, login, logout, users. Secrets travel in bodies and headers only.
+// The REST calls: facts, claim, login, logout, users, the box. Secrets travel in bodies and
+// headers only.
 /** A lost answer must not hold the page: facts are asked again. */
 const FACTS_WITHIN_MS = 5_000;
 /** The box hashes passwords one after another; its queue lasts some seconds. */
@@ -59,6 +60,41 @@ export async function addUser(
   role: string,
 ): Promise<void> {
   await call("POST", "/api/users", token, { name, password, role });
+}
+
+/** How board and system below the server are. */
+export interface BoxReport {
+  host_name: string;
+  addresses: string[];
+  board: string;
+  release: string;
+  clock: { set: boolean; time_ms: number; source: string | null };
+  notes: string[];
+}
+
+export async function boxReport(token: string): Promise<BoxReport> {
+  const body = await call("GET", "/api/box", token, null);
+  const clock = (body["clock"] ?? {}) as Record<string, unknown>;
+  return {
+    host_name: String(body["host_name"] ?? ""),
+    addresses: texts(body["addresses"]),
+    board: String(body["board"] ?? ""),
+    release: String(body["release"] ?? ""),
+    clock: {
+      set: clock["set"] === true,
+      time_ms: Number(clock["time_ms"] ?? 0),
+      source: typeof clock["source"] === "string" ? clock["source"] : null,
+    },
+    notes: texts(body["notes"]),
+  };
+}
+
+export async function boxOrder(token: string, what: string, body: object): Promise<void> {
+  await call("POST", `/api/box/${what}`, token, body);
+}
+
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
 }
 
 async function signIn(path: string, body: Record<string, string>): Promise<SignedIn> {

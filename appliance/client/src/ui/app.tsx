@@ -3,6 +3,7 @@ import type { VNode } from "preact";
 import { discard, dismissNotice, reconnect, retry } from "../app.ts";
 import { t } from "../i18n/index.ts";
 import { state, useStore } from "../store.ts";
+import { BoxPage } from "./box.tsx";
 import { Conversation } from "./conversation.tsx";
 import { Dialogs } from "./dialogs.tsx";
 import { ClaimPage, ElsewherePage, LoginPage, StartingPage } from "./gate.tsx";
@@ -60,6 +61,8 @@ function Detail(): VNode {
       return <SettingsPage />;
     case "trust":
       return <TrustPage />;
+    case "box":
+      return <BoxPage />;
     case "home":
       return (
         <aside class="conversation nothing" aria-label={t("room.pick")}>

@@ -5,6 +5,7 @@ import type { RoomCopy } from "../core/sync.ts";
 import type { History, User } from "../core/wire.ts";
 import { t } from "../i18n/index.ts";
 import { state } from "../store.ts";
+import { FactoryResetDialog } from "./box.tsx";
 import {
   Avatar,
   DialogFrame,
@@ -27,6 +28,8 @@ export function Dialogs(): VNode | null {
       return <NewGroup />;
     case "add_user":
       return <AddUser />;
+    case "factory_reset":
+      return <FactoryResetDialog />;
     case "members":
       return withRoom(dialog.room, (room) => <Members room={room} />);
     case "leave":

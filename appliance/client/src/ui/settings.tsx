@@ -5,6 +5,7 @@ import { t } from "../i18n/index.ts";
 import { state, type Language, type Theme } from "../store.ts";
 import { Pane } from "./pane.tsx";
 import { Icon } from "./parts.tsx";
+import { mayManage } from "./people.tsx";
 
 interface Option<T> {
   value: T;
@@ -63,6 +64,17 @@ export function SettingsPage(): VNode {
         options={themes.map((value) => ({ value, label: t(`settings.theme.${value}`) }))}
       />
       <Account />
+      {mayManage() && (
+        <>
+          <h2>{t("box.title")}</h2>
+          <p>
+            <button type="button" class="button" onClick={() => go({ view: "box" })}>
+              <Icon name="settings" />
+              {t("box.open")}
+            </button>
+          </p>
+        </>
+      )}
       <h2>{t("settings.trust")}</h2>
       <p>
         <button type="button" class="button" onClick={() => go({ view: "trust" })}>
