@@ -13,7 +13,7 @@
 use led::Status;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::system::{RebootCommand, reboot, sethostname};
-use update::control::{Network, VERSION, Welcome};
+use update::control::{NetSettings, Network, VERSION, Welcome};
 use update::slots::BootVerdict;
 
 use crate::claim::{self, Offer};
@@ -47,6 +47,7 @@ pub(crate) struct Booted {
     pub(crate) claim: Offer,
     pub(crate) welcome: Welcome,
     pub(crate) clock_set: bool,
+    pub(crate) net_settings: NetSettings,
 }
 
 /// Runs the steps.
@@ -67,11 +68,31 @@ pub(crate) fn boot(logs: &Logs) -> Booted {
     let clock_set = steps.set_clock(&release);
     let (claim, welcome) = steps.welcome(&files, disk.as_ref(), slots.as_ref(), &release, rescue);
     let welcome = Welcome { boot_nonce: cmdline.health_nonce.clone(), ..welcome };
+    let net_settings = net_settings(&files, &welcome.host_name, &release);
     if let Err(error) = cgroup::make(welcome.facts.memory_bytes) {
         logs.say(&format!("linnetd runs without a memory fence: {error}."));
     }
     let Steps { led, watchdog, .. } = steps;
-    Booted { cmdline, led, watchdog, disk, slots, verdict, claim, welcome, clock_set }
+    Booted { cmdline, led, watchdog, disk, slots, verdict, claim, welcome, clock_set, net_settings }
+}
+
+/// What the `net` child shall do.
+fn net_settings(files: &BootFiles, host_name: &str, release: &Release) -> NetSettings {
+    let common = NetSettings {
+        host_name: host_name.to_owned(),
+        build_s: release.build_s,
+        ..NetSettings::default()
+    };
+    match claim::read(files.provisioning.as_deref()).provisioning {
+        Some(file) => NetSettings {
+            country: file.country,
+            wifi: file.wifi,
+            fixed_address: file.fixed_address,
+            time_servers: file.time_servers,
+            ..common
+        },
+        None => common,
+    }
 }
 
 /// Everything before the first device of ours.

@@ -20,7 +20,7 @@ use crate::mounts::{DATA_LINNET, RUN_NET};
 use crate::status;
 use crate::supervise::{Program, Service};
 use crate::watchdog::Vigil;
-use crate::{cgroup, power, storage};
+use crate::{cgroup, net, power, storage};
 
 const LINNETD: &str = "/usr/bin/linnetd";
 
@@ -40,6 +40,10 @@ pub(crate) fn run(booted: Booted, logs: &Logs) -> (Ending, Running) {
     power::watch(sender.clone());
     if let (Some(disk), Some(offset)) = (&booted.disk, booted.cmdline.slot_area) {
         storage::watch(disk.device(), offset, sender.clone());
+    }
+    let settings = std::path::Path::new(net::settings::PATH);
+    if let Err(error) = net::settings::store(settings, &booted.net_settings) {
+        logs.say(&format!("The network settings could not be handed on: {error}."));
     }
     let mut running = Running::new(booted, sender, logs.clone());
     let ending = running.until_stopped(&receiver);
@@ -79,7 +83,7 @@ impl Running {
         };
         Self {
             linnetd: Service::new(linnetd(booted.welcome.rescue.as_deref())),
-            net: Service::new(net(&booted.welcome.host_name)),
+            net: Service::new(net()),
             booted,
             logs,
             events,
@@ -395,11 +399,11 @@ fn linnetd(rescue: Option<&str>) -> Program {
     }
 }
 
-fn net(host_name: &str) -> Program {
+fn net() -> Program {
     Program {
         name: "net",
         path: SELF.to_owned(),
-        arguments: ["net", host_name, RUN_NET].map(str::to_owned).to_vec(),
+        arguments: ["net", RUN_NET].map(str::to_owned).to_vec(),
         unprivileged: false,
         reports: true,
     }

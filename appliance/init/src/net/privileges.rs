@@ -1,14 +1,16 @@
-//! Giving up root: what reads from the network keeps four capabilities and nothing else.
+//! Giving up root: what reads from the network keeps four capabilities, little
+//! memory and nothing else.
 
 use std::io;
 
-use rustix::process::geteuid;
+use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
     set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
     set_thread_res_uid,
 };
 
+use super::limits::DATA_BYTES_MAX;
 use crate::limits::NET_ID;
 
 /// Last capability that a kernel of this decade may have.
@@ -36,10 +38,12 @@ pub(super) fn give_up() -> io::Result<()> {
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: none })?;
     set_no_new_privs(true)?;
+    let most = Some(DATA_BYTES_MAX);
+    setrlimit(Resource::Data, Rlimit { current: most, maximum: most })?;
     Ok(())
 }
 
-/// Settings and packet sockets now; ports and the clock for the time service that will live here.
+/// Settings, packet sockets, the clock; low ports for answers that must come from them.
 fn kept() -> CapabilitySet {
     CapabilitySet::NET_ADMIN
         | CapabilitySet::NET_RAW
