@@ -17,6 +17,7 @@ mod netlink;
 mod privileges;
 pub(crate) mod settings;
 mod time;
+mod wifi;
 
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
@@ -26,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use update::control::{FromNet, NetSettings, Network, write_frame};
+use update::control::{FromNet, LinkKind, NetSettings, Network, write_frame};
 
 use crate::clock::boot_ms;
 use announce::Announcer;
@@ -34,6 +35,7 @@ use files::Files;
 use follower::Follower;
 use limits::{LINKS_LOOK_MS, LOOK};
 use netlink::Netlink;
+use wifi::Station;
 
 /// Why the child ends; init starts it again.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +87,7 @@ struct Child {
     netlink: Netlink,
     followers: Vec<Follower>,
     announcer: Announcer,
+    station: Option<Station>,
     time: time::Handle,
     ended: Arc<AtomicBool>,
     reported: Option<Network>,
@@ -105,6 +108,7 @@ impl Child {
         Ok(Self {
             host_name,
             announcer: Announcer::new(&settings.host_name, files.clone()),
+            station: Station::new(&settings, files.clone()),
             time: time::Handle::start(&settings),
             settings,
             files,
@@ -122,6 +126,10 @@ impl Child {
         self.adopt(now);
         let netlink = &mut self.netlink;
         self.followers.retain_mut(|follower| follower.turn(netlink, now));
+        if let Some(station) = &mut self.station {
+            let links = self.followers.iter().map(|follower| &follower.link);
+            station.turn(links.into_iter().find(|link| link.kind == LinkKind::Wifi), now);
+        }
         let network = self.network();
         let leases = self.followers.iter().filter_map(Follower::lease);
         let ours: Vec<_> = leases.map(|lease| lease.address).collect();
@@ -142,7 +150,9 @@ impl Child {
         }
         self.looked_at_ms = Some(now_ms);
         for link in link::list(Path::new("/sys/class/net")) {
-            if self.followers.iter().any(|follower| follower.link == link) {
+            // Without a network to join, the radio stays off.
+            let unwanted = link.kind == LinkKind::Wifi && self.station.is_none();
+            if unwanted || self.followers.iter().any(|follower| follower.link == link) {
                 continue;
             }
             let name = link.name.clone();
@@ -165,9 +175,12 @@ impl Child {
     }
 
     fn network(&self) -> Network {
-        let complaints = self.followers.iter().filter_map(Follower::complaint).collect();
+        let complaints = self.followers.iter().filter_map(Follower::complaint);
+        let complaints = complaints.chain(self.station.as_ref().and_then(Station::complaint));
+        let complaints = complaints.collect();
+        let wifi = self.station.as_ref().map(Station::state);
         let Some(follower) = self.preferred() else {
-            return Network { complaints, ..Network::default() };
+            return Network { complaints, wifi, ..Network::default() };
         };
         Network {
             interface: Some(follower.link.name.clone()),
@@ -176,7 +189,7 @@ impl Child {
             address: follower.lease().map(|lease| (lease.address, lease.prefix)),
             addresses_v6: ipv6::addresses(&follower.link.name),
             announced: None,
-            wifi: None,
+            wifi,
             complaints,
         }
     }
@@ -201,7 +214,8 @@ impl Child {
         let now = boot_ms();
         let due = self.followers.iter_mut().filter_map(|follower| follower.pause(now)).min();
         let pause = due.map_or(LOOK, |due| due.min(LOOK)).max(Duration::from_millis(1));
-        let fds = self.followers.iter().flat_map(Follower::descriptors);
+        let words = self.station.as_ref().and_then(Station::descriptor);
+        let fds = self.followers.iter().flat_map(Follower::descriptors).chain(words);
         let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let pause = Timespec::try_from(pause).expect("half a second fits into a timespec");
         match poll(&mut fds, Some(&pause)) {

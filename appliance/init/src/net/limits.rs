@@ -49,5 +49,12 @@ pub(super) const ARP_PAUSE_MS: u64 = 1_000;
 /// How often the router of a fixed address is asked for before it counts as unreachable.
 pub(super) const ROUTER_ASKS: u32 = 12;
 
+/// Longest message of the Wi-Fi program, in bytes; its longest answers list networks, which are
+/// not asked for.
+pub(super) const WIFI_WORD_BYTES_MAX: usize = 4_096;
+
+/// Messages of the Wi-Fi program handled at a time.
+pub(super) const WIFI_WORDS_MAX: u32 = 32;
+
 const _: () = assert!(METRIC_ETHERNET < METRIC_WIFI);
 const _: () = assert!(DHCP_BYTES_MAX >= 576); // RFC 2131 section 2
