@@ -131,9 +131,7 @@ impl Child {
             station.turn(links.into_iter().find(|link| link.kind == LinkKind::Wifi), now);
         }
         let network = self.network();
-        let leases = self.followers.iter().filter_map(Follower::lease);
-        let ours: Vec<_> = leases.map(|lease| lease.address).collect();
-        self.announcer.turn(&ours);
+        self.announcer.turn(network.address.is_some(), now);
         let network = Network { announced: self.announcer.announced(), ..network };
         self.pass_on_servers();
         if self.reported.as_ref() != Some(&network) {

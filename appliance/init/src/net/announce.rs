@@ -9,7 +9,7 @@ use mdns_sd::{DaemonEvent, HostnameResolutionEvent, Receiver, ServiceDaemon, Ser
 use update::provision::is_host_name;
 
 use super::files::Files;
-use super::limits::GOODBYE;
+use super::limits::{ANNOUNCE_PAUSE_MS, ANNOUNCED_BYTES_MAX, GOODBYE, RENAMES_MAX};
 
 /// What the box offers, and where.
 const SERVICES: [(&str, u16); 3] =
@@ -26,7 +26,8 @@ pub(super) struct Announcer {
     confirmed: bool,
     files: Files,
     running: Option<Running>,
-    failed: bool,
+    renames: u32,
+    start_at_ms: u64,
 }
 
 struct Running {
@@ -39,14 +40,16 @@ impl Announcer {
     /// Nothing is announced before there is an address. A number that was added earlier in this
     /// boot is kept, so that links and certificates stay good.
     pub(super) fn new(wished: &str, files: Files) -> Self {
+        let wished = with_room(wished);
         let earlier = files.announced().filter(|name| is_numbered(name, wished));
         Self {
-            wished: wished.to_owned(),
             name: earlier.unwrap_or_else(|| wished.to_owned()),
+            wished: wished.to_owned(),
             confirmed: false,
             files,
             running: None,
-            failed: false,
+            renames: 0,
+            start_at_ms: 0,
         }
     }
 
@@ -55,17 +58,18 @@ impl Announcer {
         self.confirmed.then(|| self.name.clone())
     }
 
-    /// Handles what the library found out. `ours` are the box's own addresses.
-    pub(super) fn turn(&mut self, ours: &[Ipv4Addr]) {
-        if self.running.is_none() && !self.failed && !ours.is_empty() {
-            self.start();
+    /// Handles what the library found out. Nothing is announced before there is an address.
+    pub(super) fn turn(&mut self, has_address: bool, now_ms: u64) {
+        if self.running.is_none() && has_address && now_ms >= self.start_at_ms {
+            self.renames = 0;
+            self.start(now_ms);
         }
         let Some(running) = &self.running else { return };
         let events: Vec<_> = running.events.try_iter().collect();
         let hosts: Vec<_> = running.hosts.try_iter().collect();
-        events.into_iter().for_each(|event| self.on_event(event));
-        if hosts.into_iter().any(|event| self.must_yield(ours, &event)) {
-            self.rename(next_name(&self.name));
+        events.into_iter().for_each(|event| self.on_event(event, now_ms));
+        if self.confirmed && hosts.iter().any(must_yield) {
+            self.rename(next_name(&self.name), now_ms);
         }
     }
 
@@ -78,17 +82,17 @@ impl Announcer {
         }
     }
 
-    fn start(&mut self) {
+    fn start(&mut self, now_ms: u64) {
         match register(&self.name) {
             Ok(running) => self.running = Some(running),
             Err(error) => {
-                self.failed = true;
+                self.start_at_ms = now_ms + ANNOUNCE_PAUSE_MS;
                 eprintln!("The name {}.local cannot be announced: {error}.", self.name);
             }
         }
     }
 
-    fn on_event(&mut self, event: DaemonEvent) {
+    fn on_event(&mut self, event: DaemonEvent, now_ms: u64) {
         match event {
             DaemonEvent::Announce(..) if !self.confirmed => self.confirm(),
             DaemonEvent::NameChange(change) => {
@@ -97,7 +101,7 @@ impl Announcer {
                 if let Some(new) = new.map(str::to_owned)
                     && new != self.name
                 {
-                    self.rename(new);
+                    self.rename(new, now_ms);
                 }
             }
             DaemonEvent::Error(error) => eprintln!("Announcing the name failed: {error}."),
@@ -114,33 +118,48 @@ impl Announcer {
     }
 
     /// Everything is announced anew, so that all services and interfaces have the same name.
-    fn rename(&mut self, new: String) {
+    fn rename(&mut self, new: String, now_ms: u64) {
+        self.end();
+        self.confirmed = false;
+        self.renames += 1;
+        if self.renames > RENAMES_MAX {
+            self.start_at_ms = now_ms + ANNOUNCE_PAUSE_MS;
+            self.name.clone_from(&self.wished);
+            eprintln!(
+                "Some device claims every name that this box tries; until it stops, reach the box \
+                 by its address."
+            );
+            return;
+        }
+        let old = std::mem::replace(&mut self.name, new);
         eprintln!(
-            "Another device is called {}.local; this box becomes {new}.local. To choose a name \
+            "Another device is called {old}.local; this box becomes {}.local. To choose a name \
              yourself, set another host name.",
             self.name
         );
-        self.end();
-        self.name = if is_host_name(&new) { new } else { self.wished.clone() };
-        self.confirmed = false;
-        self.start();
+        self.start(now_ms);
     }
+}
 
-    /// Whether somebody else answers to our name and has the higher address.
-    fn must_yield(&self, ours: &[Ipv4Addr], event: &HostnameResolutionEvent) -> bool {
-        let HostnameResolutionEvent::AddressesFound(_, addresses) = event else { return false };
-        self.confirmed
-            && addresses.iter().any(|found| match found.to_ip_addr() {
-                IpAddr::V4(theirs) => yields_to(ours, theirs),
-                IpAddr::V6(_) => false,
-            })
+/// Whether somebody else answers to our name and has the higher address.
+fn must_yield(event: &HostnameResolutionEvent) -> bool {
+    let HostnameResolutionEvent::AddressesFound(_, addresses) = event else { return false };
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let ours: Vec<_> = interfaces.iter().filter_map(|interface| v4(interface.ip())).collect();
+    addresses.iter().filter_map(|found| v4(found.to_ip_addr())).any(|at| yields_to(&ours, at))
+}
+
+fn v4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) if !address.is_loopback() => Some(address),
+        _ => None,
     }
 }
 
 /// Both boxes ask this about each other and come to opposite answers.
 fn yields_to(ours: &[Ipv4Addr], theirs: Ipv4Addr) -> bool {
     let highest = ours.iter().max();
-    !theirs.is_loopback() && !ours.contains(&theirs) && highest.is_some_and(|own| *own < theirs)
+    !ours.contains(&theirs) && highest.is_some_and(|own| *own < theirs)
 }
 
 fn register(name: &str) -> mdns_sd::Result<Running> {
@@ -153,6 +172,12 @@ fn register(name: &str) -> mdns_sd::Result<Running> {
     }
     let hosts = daemon.resolve_hostname(&host, None)?;
     Ok(Running { daemon, events, hosts })
+}
+
+/// The host name, or as much of it as leaves room for a number in one label of DNS.
+fn with_room(wished: &str) -> &str {
+    let most = ANNOUNCED_BYTES_MAX.min(wished.len());
+    wished[..most].trim_end_matches('-')
 }
 
 /// `linnet` becomes `linnet-2`, `linnet-2` becomes `linnet-3`.
@@ -183,6 +208,9 @@ mod tests {
         assert_eq!(next_name("linnet-2"), "linnet-3");
         assert_eq!(next_name("class-4b"), "class-4b-2");
         assert!(is_numbered("linnet-2", "linnet"));
+        assert_eq!(with_room("linnet"), "linnet");
+        assert!(is_host_name(&next_name(with_room(&"a-".repeat(31)))));
+        assert!(is_host_name(&format!("{}-99999", with_room(&"a".repeat(63)))));
         assert!(!is_numbered("linnet", "linnet") && !is_numbered("linnet-b", "linnet"));
     }
 
@@ -193,7 +221,25 @@ mod tests {
         assert!(!yields_to(&[at(9), at(10)], at(10)), "our own answer");
         let (two, one) = ([at(5), at(20)], [at(10)]);
         assert!(two.iter().any(|theirs| yields_to(&one, *theirs)) && !yields_to(&two, at(10)));
-        assert!(!yields_to(&[], at(1)) && !yields_to(&[at(1)], Ipv4Addr::LOCALHOST));
+        assert!(!yields_to(&[], at(1)));
+        assert_eq!(v4(Ipv4Addr::LOCALHOST.into()), None);
+    }
+
+    #[test]
+    fn neighbour_that_claims_every_name_ends_the_attempts_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::new(folder.path().to_owned());
+        let mut announcer = Announcer::new("linnet", files);
+        announcer.renames = RENAMES_MAX;
+        announcer.name = "linnet-17".into();
+        announcer.rename("linnet-18".into(), 5);
+        assert!(announcer.running.is_none() && announcer.announced().is_none());
+        assert_eq!(
+            (announcer.name.as_str(), announcer.start_at_ms),
+            ("linnet", 5 + ANNOUNCE_PAUSE_MS)
+        );
+        announcer.turn(true, 6);
+        assert!(announcer.running.is_none());
     }
 
     #[test]

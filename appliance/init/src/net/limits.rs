@@ -41,6 +41,15 @@ pub(super) const SETTINGS_BYTES_MAX: u64 = 16 << 10;
 /// How long the goodbye of the announced names may take at the end.
 pub(super) const GOODBYE: Duration = Duration::from_millis(800);
 
+/// Longest announced name in bytes: a DNS label of 63 with room for a number.
+pub(super) const ANNOUNCED_BYTES_MAX: usize = 57;
+
+/// Names tried in a row before somebody is taken to claim them all (RFC 6762 section 8.1 has 15).
+pub(super) const RENAMES_MAX: u32 = 15;
+
+/// After that, or when announcing fails, it is tried again after this long, in milliseconds.
+pub(super) const ANNOUNCE_PAUSE_MS: u64 = 10 * 60 * 1_000;
+
 /// Probes for an address before it is used, and the pause between two in milliseconds (RFC 5227
 /// section 1.1: three, one to two seconds apart).
 pub(super) const ARP_PROBES: u32 = 3;
