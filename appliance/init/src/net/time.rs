@@ -5,7 +5,7 @@ mod packet;
 mod rules;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,9 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
 /// Datagrams looked at for one answer: what others send to the port must not hold the thread.
 const DATAGRAMS_MAX: u32 = 16;
+
+/// A look-up that fails after this long failed because nobody answered.
+const RESOLVER_WAIT: Duration = Duration::from_secs(3);
 
 /// Answers taken from one server, and the pause between two requests (RFC 4330 section 10 wants
 /// servers spared; two seconds are what full clients use, too).
@@ -74,13 +77,21 @@ struct Keeper {
     pace: Pace,
     synced: bool,
     connected: bool,
+    resolver_silent: bool,
     complained: Vec<String>,
 }
 
 impl Keeper {
     fn new(tiers: Tiers, bounds: Bounds) -> Self {
-        let (synced, connected) = (false, false);
-        Self { tiers, bounds, pace: Pace::default(), synced, connected, complained: Vec::new() }
+        Self {
+            tiers,
+            bounds,
+            pace: Pace::default(),
+            synced: false,
+            connected: false,
+            resolver_silent: false,
+            complained: Vec::new(),
+        }
     }
 
     fn run(mut self, news: &Receiver<Vec<String>>) {
@@ -104,6 +115,7 @@ impl Keeper {
 
     /// Asks tier after tier until one gives a time that can be believed.
     fn round(&mut self) -> Result<(), super::NetError> {
+        self.resolver_silent = false;
         for tier in self.tiers.to_ask() {
             let samples: Vec<_> = tier.iter().filter_map(|server| self.ask(server)).collect();
             if let Some(best) = rules::choose(&samples) {
@@ -127,7 +139,7 @@ impl Keeper {
             if number > 0 {
                 std::thread::sleep(SAMPLE_PAUSE);
             }
-            let sample = match exchange(server) {
+            let sample = match self.resolve(server).and_then(exchange) {
                 Ok((sent_ns, took_ns, answer)) => answer.sample(server, sent_ns, took_ns),
                 Err(error) => {
                     self.on_error(server, &error);
@@ -140,6 +152,18 @@ impl Keeper {
             }
         }
         best
+    }
+
+    /// A name server that is silent for one name is silent for the next, and each costs many
+    /// seconds: in such a round only addresses are asked.
+    fn resolve(&mut self, server: &str) -> Result<SocketAddr, AskError> {
+        if self.resolver_silent && server.parse::<IpAddr>().is_err() {
+            return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+        }
+        let asked = Instant::now();
+        let found = (server, PORT).to_socket_addrs().map(|mut addresses| addresses.next());
+        self.resolver_silent |= found.is_err() && asked.elapsed() >= RESOLVER_WAIT;
+        found?.ok_or_else(|| io::Error::other("the name has no address").into())
     }
 
     fn is_plausible(&mut self, sample: &Sample) -> bool {
@@ -203,13 +227,7 @@ enum AskError {
 }
 
 /// One request and its answer: when it was sent by our clock, how long it took, what it says.
-fn exchange(server: &str) -> Result<(i64, i64, Answer), AskError> {
-    let address = (server, PORT).to_socket_addrs()?.next();
-    let address = address.ok_or_else(|| io::Error::other("the name has no address"))?;
-    exchange_with(address)
-}
-
-fn exchange_with(address: SocketAddr) -> Result<(i64, i64, Answer), AskError> {
+fn exchange(address: SocketAddr) -> Result<(i64, i64, Answer), AskError> {
     // The kernel draws the port; connected, it takes packets from this server only.
     let unbound = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(unbound)?;

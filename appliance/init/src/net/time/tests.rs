@@ -28,7 +28,7 @@ fn answer_is_taken_and_forged_ones_before_it_are_not() {
         let forged = answer(nonce.wrapping_add(1), NOW_S + 1_000_000).to_vec();
         vec![vec![], forged, vec![0xff; 600], answer(nonce, NOW_S).to_vec()]
     });
-    let (sent_ns, took_ns, answer) = exchange_with(address).unwrap();
+    let (sent_ns, took_ns, answer) = exchange(address).unwrap();
     let sample = answer.sample("test", sent_ns, took_ns).unwrap();
     assert_eq!(sample.now_s, NOW_S);
 }
@@ -36,9 +36,9 @@ fn answer_is_taken_and_forged_ones_before_it_are_not() {
 #[test]
 fn flood_of_wrong_answers_and_silence_end_in_an_error() {
     let flood = serve(|nonce| vec![answer(nonce.wrapping_add(1), 0).to_vec(); 40]);
-    assert!(matches!(exchange_with(flood), Err(AskError::Io(_))));
+    assert!(matches!(exchange(flood), Err(AskError::Io(_))));
     let silent = serve(|_| Vec::new());
-    assert!(matches!(exchange_with(silent), Err(AskError::Io(_))));
+    assert!(matches!(exchange(silent), Err(AskError::Io(_))));
 }
 
 #[test]
@@ -51,6 +51,15 @@ fn kiss_of_death_is_obeyed_and_each_trouble_is_told_once() {
     assert!(keeper.pace.pause() > before);
     keeper.on_error("a", &AskError::Wrong(Wrong::Unsynchronized));
     assert_eq!(keeper.complained, ["a"]);
+}
+
+#[test]
+fn silent_name_server_holds_up_one_name_and_no_address() {
+    let mut keeper = Keeper::new(Tiers::new(vec![]), Bounds::new(1));
+    assert_eq!(keeper.resolve("10.0.0.1").unwrap(), ([10, 0, 0, 1], PORT).into());
+    keeper.resolver_silent = true;
+    assert!(keeper.resolve("ntp.example").is_err());
+    assert_eq!(keeper.resolve("fd00::1").unwrap().port(), PORT);
 }
 
 #[test]
