@@ -14,6 +14,7 @@ pub mod initramfs;
 pub mod layout;
 pub mod manifest;
 pub mod mbr;
+pub mod offline;
 pub mod pack;
 pub mod provision;
 pub mod publish;
