@@ -73,7 +73,7 @@ fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// The client is part of linnetd; its build is npm's.
-fn client(tree: &Path) -> Result<()> {
+pub(crate) fn client(tree: &Path) -> Result<()> {
     let folder = tree.join("appliance/client");
     if !folder.join("package.json").is_file() {
         return Ok(());
@@ -87,6 +87,7 @@ fn client(tree: &Path) -> Result<()> {
     }
     npm(&["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
     npm(&["run", "--silent", "build"])?;
+    fs::create_dir_all(tree.join("out"))?;
     fs::write(stamp_file, stamp)?;
     Ok(())
 }
@@ -160,7 +161,7 @@ fn release(tree: &Path) -> Result<Release> {
 }
 
 /// `SOURCE_DATE_EPOCH`, else the time of the last commit: equal sources give equal images.
-fn build_time_s(tree: &Path) -> Result<u64> {
+pub(crate) fn build_time_s(tree: &Path) -> Result<u64> {
     if let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") {
         return text.parse().context("SOURCE_DATE_EPOCH is not a number of seconds");
     }
