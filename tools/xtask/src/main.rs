@@ -12,6 +12,7 @@ mod sim;
 mod smoke;
 mod test;
 mod tidy;
+mod update_key;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ enum Verb {
     Emulate(emulate::Options),
     /// Counts instructions of the aarch64 build and says what they'd be on a Pi: an estimate.
     PiEstimate(pi_estimate::Options),
+    /// Makes or shows a key that signs releases.
+    UpdateKey(update_key::Options),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Verb::Screenshots(options) => screenshots::run(&options),
         Verb::Emulate(options) => emulate::run(&options),
         Verb::PiEstimate(options) => pi_estimate::run(&options),
+        Verb::UpdateKey(options) => update_key::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
