@@ -113,8 +113,9 @@ fn read_module(path: &Path) -> Result<Vec<u8>> {
         return Ok(packed);
     }
     let mut bytes = Vec::new();
-    let mut reader = lzma_rust2::XzReader::new(packed.as_slice(), false);
-    reader.read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
+    liblzma::read::XzDecoder::new(packed.as_slice())
+        .read_to_end(&mut bytes)
+        .with_context(|| path.display().to_string())?;
     Ok(bytes)
 }
 

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "build")]
 pub mod apt;
+#[cfg(feature = "build")]
+pub mod audit;
 pub mod boot;
 #[cfg(feature = "build")]
 pub mod bundle;
@@ -21,10 +23,20 @@ pub mod layout;
 pub mod manifest;
 pub mod mbr;
 #[cfg(feature = "build")]
+pub mod offline;
+#[cfg(feature = "build")]
 pub mod pack;
 pub mod provision;
 #[cfg(feature = "build")]
+pub mod publish;
+#[cfg(feature = "build")]
+pub mod release;
+#[cfg(feature = "build")]
 pub mod root;
+#[cfg(feature = "build")]
+pub mod size;
+#[cfg(feature = "build")]
+pub mod symbols;
 pub mod window;
 
 pub use layout::Layout;

@@ -17,6 +17,7 @@ pub struct Manifest {
     pub autoboot: Autoboot,
     pub root: Root,
     pub update: Update,
+    pub release: Release,
     pub emulator: Emulator,
 }
 
@@ -76,6 +77,16 @@ pub struct Update {
     pub board: String,
     pub floor: u64,
     pub formats: Vec<Format>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    pub cmdline: String,
+    /// Boot file to its place below Buildroot's images folder.
+    pub boot: BTreeMap<String, String>,
+    pub modules: Vec<String>,
+    pub files: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

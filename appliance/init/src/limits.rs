@@ -87,6 +87,13 @@ pub(crate) const CLOCK_PERSIST_MS: u64 = 15 * 60 * 1_000;
 /// The floor is never believed beyond the build time plus this, in seconds: ten years.
 pub(crate) const CLOCK_AHEAD_S: u64 = 10 * 365 * 24 * 3_600;
 
+/// The clock moved by more than this, in seconds, is shown to the owner: a day, as deletion by time
+/// could follow.
+pub(crate) const CLOCK_JUMP_S: u64 = 24 * 3_600;
+
+/// A correction by at least this, in seconds, is worth a line; the crystal drifts 2 s a day.
+pub(crate) const CLOCK_STEP_TOLD_S: u64 = 5;
+
 /// Most kernel modules loaded from the list.
 pub(crate) const MODULES_MAX: usize = 64;
 

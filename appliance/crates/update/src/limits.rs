@@ -15,6 +15,15 @@ pub const SSID_BYTES_MAX: usize = 32;
 /// Shortest and longest WPA passphrase in characters (IEEE 802.11 annex J.4).
 pub const PASSPHRASE_CHARS: std::ops::RangeInclusive<usize> = 8..=63;
 
+/// Most time servers that an owner may name: the fourth answer already tells which one lies.
+pub const TIME_SERVERS_MAX: usize = 4;
+
+/// Most name servers of a fixed address; resolv.conf(5) reads three.
+pub const NAME_SERVERS_MAX: usize = 3;
+
+/// Longest name of a server in bytes (RFC 1035 section 2.3.4, without the root's dot).
+pub const SERVER_NAME_BYTES_MAX: usize = 253;
+
 /// Largest body of a control frame in bytes: a status or a log tail, with room to spare.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 64 * 1024;
 
