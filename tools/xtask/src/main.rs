@@ -14,6 +14,7 @@ mod sim;
 mod smoke;
 mod test;
 mod tidy;
+mod update_key;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,8 @@ enum Verb {
     Image(release::Options),
     /// Counts instructions of the aarch64 build and says what they'd be on a Pi: an estimate.
     PiEstimate(pi_estimate::Options),
+    /// Makes or shows a key that signs releases.
+    UpdateKey(update_key::Options),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Verb::Emulate(options) => emulate::run(&options),
         Verb::Image(options) => release::run(&options),
         Verb::PiEstimate(options) => pi_estimate::run(&options),
+        Verb::UpdateKey(options) => update_key::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,5 @@
-//! From the tree to the emulator's card image: web client, programs for the Pi, Debian's parts,
-//! root, card. Each step is skipped when its input did not change.
+//! From the tree to the emulator's card image and update bundle: web client, programs for the Pi,
+//! Debian's parts, root, card. Each step is skipped when its input did not change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,12 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use image::boot::BootParts;
 use image::debian::{Debian, Wanted};
+use image::keys::Key;
 use image::root::Release;
-use image::{Manifest, card, manifest, pack, root};
+use image::{Layout, Manifest, bundle, card, manifest, pack, root};
+use update::slots::Slot;
 
 use super::stamp::{Stamp, is};
 use crate::cross::{Built, Toolchain};
@@ -137,7 +140,8 @@ fn write(
     root::stage(&folder, manifest, &overlay, &debian.root, &built.programs, &release(tree)?)?;
     let squashfs = pack::squashfs(&folder, &staging.path().join("root.squashfs"))?;
     let parts = debian.boot_parts(manifest, &built.initramfs)?;
-    card::write(path, manifest, &parts, &squashfs)?;
+    let layout = card::write(path, manifest, &parts, &squashfs)?;
+    write_bundle(tree, out, manifest, &layout, &parts, &squashfs)?;
     let packed = out.join("linnet-emulator.img.zst");
     let budget = manifest.budget.emulator_compressed_mib;
     let bytes = pack::compress(path, &packed, pack::LEVEL_EMULATOR, budget);
@@ -149,6 +153,35 @@ fn write(
         mib(squashfs.len()),
         mib(bytes as usize)
     );
+    Ok(())
+}
+
+/// The update bundle of the same parts, signed with this clone's own key.
+fn write_bundle(
+    tree: &Path,
+    out: &Path,
+    manifest: &Manifest,
+    layout: &Layout,
+    parts: &BootParts,
+    root: &[u8],
+) -> Result<()> {
+    let key = Key::of_clone(tree)?;
+    let boot = |slot| card::boot_image(manifest, layout, parts, slot);
+    let (a, b) = (boot(Slot::A)?, boot(Slot::B)?);
+    let release = release(tree)?;
+    let identity = bundle::Identity {
+        version: release.version,
+        kind: release.kind.to_owned(),
+        number: release.build_time_s,
+        further_keys: Vec::new(),
+    };
+    let partitions = bundle::Partitions { boot: [&a, &b], root };
+    let path = out.join("linnet-emulator.lup");
+    let (update, level) = (&manifest.update, pack::LEVEL_EMULATOR);
+    let bytes = bundle::write(&path, update, &identity, partitions, level, &key)?;
+    let fingerprint = key.public().fingerprint();
+    eprintln!("    update bundle {:.1} MiB, signed with the dev key", mib(bytes as usize));
+    eprintln!("    \"{fingerprint}\"");
     Ok(())
 }
 
