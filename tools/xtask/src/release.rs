@@ -21,6 +21,8 @@ use crate::cross::Toolchain;
 use crate::emulate::{build_time_s, client};
 use crate::{run, setup};
 use buildroot::Build;
+use image::keys::Key;
+use image::root::Release;
 
 /// What a build takes on 2 cores, measured: 15 min where Debian's toolchain serves; building
 /// Buildroot's own toolchain comes on top and was not measured.
@@ -47,6 +49,10 @@ pub(crate) struct Options {
     /// Folder of results and of the build itself; `out/release` unless given.
     #[arg(long, value_name = "FOLDER")]
     output: Option<PathBuf>,
+    /// Key that signs the update bundle, from `cargo xtask update-key`. Without one, or with
+    /// Debian's sources, the result is a test image, named and marked so.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Build jobs at once; the number of processors unless given.
     #[arg(long)]
     jobs: Option<usize>,
@@ -75,6 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     state_needs(&out)?;
     check::run(&tree)?;
     client(&tree)?;
+    let key = key(&tree, options)?;
     let tool = image_tool(&tree)?;
     let staged = sources::stage(&tree, &out.join("sources"))?;
     let buildroot = buildroot::checkout()?;
@@ -87,8 +94,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         extra: config,
         sources: staged,
         tool,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        build_time_s: build_time_s(&tree)?,
+        release: Release {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            build_time_s: build_time_s(&tree)?,
+            kind: kind(options).to_owned(),
+        },
+        key,
         jobs: options.jobs.map_or_else(processors, Ok)?,
     };
     build.run()?;
@@ -105,6 +116,28 @@ fn output(tree: &Path, options: &Options) -> PathBuf {
         (false, Sources::Upstream) => "out/release",
     };
     options.output.clone().unwrap_or_else(|| tree.join(usual))
+}
+
+/// Only what upstream's sources and a key of its maker's went into is a release.
+fn kind(options: &Options) -> &'static str {
+    match (options.dev, options.sources, &options.key, &options.overrides) {
+        (false, Sources::Upstream, Some(_), None) => "release",
+        (true, ..) => "dev",
+        _ => "test",
+    }
+}
+
+/// The file of the key that signs.
+fn key(tree: &Path, options: &Options) -> Result<PathBuf> {
+    let key = match &options.key {
+        Some(file) => Key::open(file)?,
+        None => Key::of_clone(tree)?,
+    };
+    if kind(options) == "release" {
+        key.check_for_release(tree)?;
+    }
+    eprintln!("The update bundle is signed with \"{}\".", key.public().fingerprint());
+    Ok(key.file().to_owned())
 }
 
 /// Says what it will take before it starts.
@@ -192,7 +225,7 @@ fn results(out: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn report(out: &Path, build: &Build, started: Instant) -> Result<()> {
-    let sizes = out.join(format!("linnet-pi4-{}.sizes.txt", build.version));
+    let sizes = out.join(format!("{}.sizes.txt", build.name()));
     eprintln!("\n{}", fs::read_to_string(sizes)?);
     for path in results(out)? {
         println!("{}", path.display());

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use image::root::Release;
 use image::symbols::{self, Symbols};
 
 use super::progress::Progress;
@@ -32,8 +33,9 @@ pub(super) struct Build {
     pub(super) extra: String,
     pub(super) sources: Staged,
     pub(super) tool: PathBuf,
-    pub(super) version: String,
-    pub(super) build_time_s: u64,
+    pub(super) release: Release,
+    /// File of the key that signs.
+    pub(super) key: PathBuf,
     pub(super) jobs: usize,
 }
 
@@ -90,6 +92,11 @@ fn verify(folder: &Path) -> Result<()> {
 }
 
 impl Build {
+    /// What the results are called, without their endings.
+    pub(super) fn name(&self) -> String {
+        image::publish::file_name(&self.release)
+    }
+
     /// Buildroot's own folder of this build.
     pub(super) fn folder(&self) -> PathBuf {
         self.out.join("build")
@@ -211,11 +218,13 @@ impl Build {
             .arg(format!("BR2_JLEVEL={}", self.jobs))
             .args(arguments)
             .env("LINNET_SOURCES", &self.sources.folder)
-            .env("LINNET_RELEASE", &self.version)
+            .env("LINNET_RELEASE", &self.release.version)
+            .env("LINNET_KIND", &self.release.kind)
+            .env("LINNET_KEY", &self.key)
             .env("LINNET_IMAGE", &self.tool)
             .env("LINNET_TREE", &self.tree)
             .env("LINNET_OUT", &self.out)
-            .env("SOURCE_DATE_EPOCH", self.build_time_s.to_string())
+            .env("SOURCE_DATE_EPOCH", self.release.build_time_s.to_string())
             .stdin(Stdio::null());
         make
     }

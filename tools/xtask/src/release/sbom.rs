@@ -12,19 +12,19 @@ use crate::run;
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
-/// Writes `linnet-pi4-<version>.cdx.json`.
+/// Writes `<name>.cdx.json`.
 pub(super) fn write(build: &Build) -> Result<()> {
     eprintln!("- bill of materials");
     let overridden = overridden(&build.extra)?;
     let mut components = packages(&build.show_info()?, &overridden);
     components.extend(crates()?);
     let text = serde_json::to_string_pretty(&document(build, components)?)?;
-    let path = build.out.join(format!("linnet-pi4-{}.cdx.json", build.version));
+    let path = build.out.join(format!("{}.cdx.json", build.name()));
     fs::write(&path, text).with_context(|| path.display().to_string())
 }
 
 fn document(build: &Build, components: Vec<Value>) -> Result<Value> {
-    let seconds = i64::try_from(build.build_time_s).context("the time of the commit")?;
+    let seconds = i64::try_from(build.release.build_time_s).context("the time of the commit")?;
     let time = jiff::Timestamp::from_second(seconds)?;
     Ok(json!({
         "bomFormat": "CycloneDX",
@@ -38,7 +38,7 @@ fn document(build: &Build, components: Vec<Value>) -> Result<Value> {
             "component": {
                 "type": "operating-system",
                 "name": "linnet-pi4",
-                "version": build.version,
+                "version": build.release.version,
                 "bom-ref": "linnet-pi4",
             },
         },
