@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use update::bundle::Format;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,6 +16,8 @@ pub struct Manifest {
     pub boot: Boot,
     pub autoboot: Autoboot,
     pub root: Root,
+    pub update: Update,
+    pub release: Release,
     pub emulator: Emulator,
 }
 
@@ -65,6 +68,25 @@ pub struct Root {
     pub folders: Vec<String>,
     pub links: BTreeMap<String, String>,
     pub programs: BTreeMap<String, String>,
+}
+
+/// What update bundles say besides version and images.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    pub board: String,
+    pub floor: u64,
+    pub formats: Vec<Format>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    pub cmdline: String,
+    /// Boot file to its place below Buildroot's images folder.
+    pub boot: BTreeMap<String, String>,
+    pub modules: Vec<String>,
+    pub files: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
