@@ -27,6 +27,9 @@ pub const LOG_LINE_BYTES_MAX: usize = 256;
 /// Longest health detail, reason or nonce in bytes: one sentence for a person.
 pub const SENTENCE_BYTES_MAX: usize = 400;
 
+/// Most notes for the owner in one status.
+pub const NOTES_MAX: usize = 16;
+
 /// Size of the raw slot area in bytes. It lies in the gap before the first root partition.
 pub const SLOT_AREA_BYTES: usize = 64 * 1024;
 
@@ -52,4 +55,5 @@ pub const AUTOBOOT_BYTES: usize = 512;
 const _: () = assert!(SLOT_COPY_B_OFFSET + SLOT_COPY_BYTES <= SLOT_AREA_BYTES);
 const _: () = assert!(SLOT_COPY_BYTES <= SLOT_COPY_B_OFFSET);
 const _: () = assert!(SPENT_IDS_MAX * 16 + 2 * REASON_BYTES_MAX + 512 <= SLOT_COPY_BYTES);
+const _: () = assert!(NOTES_MAX * (SENTENCE_BYTES_MAX + 2) <= CONTROL_FRAME_BYTES_MAX / 2);
 const _: () = assert!(LOG_LINES_MAX * (LOG_LINE_BYTES_MAX + 2) + 512 <= CONTROL_FRAME_BYTES_MAX);

@@ -275,23 +275,26 @@ pub fn is_host_name(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-fn is_country(text: &str) -> bool {
+/// Whether `text` is a country code: two capital letters.
+pub fn is_country(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
-/// Only what can name a file below /usr/share/zoneinfo and nothing else.
-fn is_time_zone(text: &str) -> bool {
+/// Whether `text` may be a time zone: only what can name a file below /usr/share/zoneinfo.
+pub fn is_time_zone(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-/".contains(&byte);
     (1..=TIME_ZONE_BYTES_MAX).contains(&text.len())
         && text.bytes().all(fits)
         && text.split('/').all(|part| !part.is_empty())
 }
 
-fn is_ssid(text: &str) -> bool {
+/// Whether `text` may name a Wi-Fi network.
+pub fn is_ssid(text: &str) -> bool {
     (1..=SSID_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-fn is_passphrase(text: &str) -> bool {
+/// Whether `text` may be a WPA passphrase.
+pub fn is_passphrase(text: &str) -> bool {
     PASSPHRASE_CHARS.contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b))
 }
 
