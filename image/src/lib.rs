@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apt;
+pub mod audit;
 pub mod boot;
 pub mod card;
 pub mod debian;
@@ -15,7 +16,11 @@ pub mod manifest;
 pub mod mbr;
 pub mod pack;
 pub mod provision;
+pub mod publish;
+pub mod release;
 pub mod root;
+pub mod size;
+pub mod symbols;
 pub mod window;
 
 pub use layout::Layout;

@@ -15,6 +15,7 @@ pub struct Manifest {
     pub boot: Boot,
     pub autoboot: Autoboot,
     pub root: Root,
+    pub release: Release,
     pub emulator: Emulator,
 }
 
@@ -65,6 +66,16 @@ pub struct Root {
     pub folders: Vec<String>,
     pub links: BTreeMap<String, String>,
     pub programs: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    pub cmdline: String,
+    /// Boot file to its place below Buildroot's images folder.
+    pub boot: BTreeMap<String, String>,
+    pub modules: Vec<String>,
+    pub files: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -28,6 +28,10 @@ pub fn mint() -> Result<Minted> {
         country: None,
         time_zone: None,
         wifi: None,
+        fixed_address: None,
+        time_servers: Vec::new(),
+        syslog: None,
+        factory_reset: None,
     };
     Ok(Minted { token, provisioning })
 }

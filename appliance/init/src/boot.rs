@@ -32,7 +32,7 @@ use crate::limits::{CMDLINE_BYTES_MAX, LOCKED_BYTES_MAX, OPEN_FILES_MAX, RESET_L
 use crate::logs::Logs;
 use crate::mounts::{self, BootFiles};
 use crate::rawdisk::RawDisk;
-use crate::reset::{Hold, Pin, Progress};
+use crate::reset::{self, Hold, Pin, Progress};
 use crate::settings::{Effective, Settings};
 use crate::slotarea::SlotStore;
 use crate::watchdog::Watchdog;
@@ -306,6 +306,14 @@ impl Steps<'_> {
         slots: Option<&mut SlotStore>,
     ) {
         let Some(slots) = slots else { return };
+        let ordered = reset::ordered_by_file(file.and_then(|file| file.factory_reset), |id| {
+            slots.area().is_spent(id)
+        });
+        if let Some(id) = ordered {
+            // This id is spent instead of the claim link's: a card that is provisioned anew for the
+            // reset has a new link, too.
+            return self.say_reset(slots.order_reset(Some(id)), "the provisioning file");
+        }
         let why = if cmdline.test == Some(TestWord::FactoryReset) {
             "the kernel command line"
         } else if self.pin_is_held() {
@@ -313,7 +321,11 @@ impl Steps<'_> {
         } else {
             return;
         };
-        match slots.order_reset(file.map(|file| file.id)) {
+        self.say_reset(slots.order_reset(file.map(|file| file.id)), why);
+    }
+
+    fn say_reset(&self, ordered: Result<(), String>, why: &str) {
+        match ordered {
             Ok(()) => self.logs.say(&format!("A factory reset was ordered by {why}.")),
             Err(why) => self.logs.say(&why),
         }

@@ -88,6 +88,10 @@ mod tests {
             country: None,
             time_zone: None,
             wifi: None,
+            fixed_address: None,
+            time_servers: Vec::new(),
+            syslog: None,
+            factory_reset: None,
         }
     }
 

@@ -5,8 +5,9 @@
 use std::path::Path;
 
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
+use update::control::ClockReport;
 
-use crate::limits::CLOCK_AHEAD_S;
+use crate::limits::{CLOCK_AHEAD_S, CLOCK_JUMP_S, CLOCK_STEP_TOLD_S};
 use crate::smallfile;
 
 /// Where the floor outlives a power cut.
@@ -31,12 +32,25 @@ pub(crate) fn apply_floor(build_s: u64) -> std::io::Result<bool> {
     Ok(false)
 }
 
+/// What is said about a report: every first one, and every jump that people would notice.
+pub(crate) fn sentence(before: Option<&ClockReport>, report: &ClockReport) -> Option<String> {
+    let (source, jump_s) = (&report.source, report.jump_s());
+    if jump_s > CLOCK_JUMP_S {
+        let days = jump_s / (24 * 3_600);
+        let way = if report.new_s > report.old_s { "forward" } else { "back" };
+        return Some(format!("The clock was moved {way} by {days} days, after {source}."));
+    }
+    let news = before.is_none() || jump_s >= CLOCK_STEP_TOLD_S;
+    news.then(|| format!("The clock follows {source}; it was wrong by {jump_s} s."))
+}
+
 /// Stores the present time as the next boot's floor.
 pub(crate) fn persist() -> std::io::Result<()> {
     smallfile::replace(Path::new(PERSISTED), format!("{}\n", now_s()).as_bytes())
 }
 
-fn now_s() -> u64 {
+/// What the clock says, in seconds since 1970.
+pub(crate) fn now_s() -> u64 {
     u64::try_from(clock_gettime(ClockId::Realtime).tv_sec).unwrap_or(0)
 }
 
@@ -48,6 +62,8 @@ fn floor(build_s: u64, persisted: Option<&str>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use update::control::ClockSource;
+
     use super::*;
 
     const BUILD: u64 = 1_800_000_000;
@@ -65,6 +81,21 @@ mod tests {
             assert_eq!(floor(BUILD, Some(text)), BUILD, "{text}");
         }
         assert_eq!(floor(BUILD, Some("18446744073709551615")), BUILD + CLOCK_AHEAD_S);
+    }
+
+    #[test]
+    fn first_report_and_long_jumps_are_told_and_small_corrections_are_not() {
+        let report = |old_s, new_s| ClockReport {
+            source: ClockSource::Server("ntp.example".into()),
+            old_s,
+            new_s,
+        };
+        let first = sentence(None, &report(BUILD, BUILD + 2)).unwrap();
+        assert!(first.contains("ntp.example") && first.contains("2 s"), "{first}");
+        let before = report(0, BUILD);
+        assert_eq!(sentence(Some(&before), &report(BUILD, BUILD + 1)), None);
+        let back = sentence(Some(&before), &report(BUILD + 60 * 86_400, BUILD)).unwrap();
+        assert!(back.contains("back by 60 days"), "{back}");
     }
 
     #[test]

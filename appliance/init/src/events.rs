@@ -4,7 +4,7 @@ use std::sync::mpsc::SyncSender;
 
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use update::control::{Network, ToInit};
+use update::control::{FromNet, ToInit};
 
 use crate::control::ConnectionId;
 
@@ -16,7 +16,7 @@ pub(crate) enum Event {
     /// Somebody wants the box to stop.
     Stop(Ending),
     /// The `net` child has news.
-    Network(Network),
+    Net(FromNet),
     /// A new connection on the control socket; its frames follow.
     Connected(ConnectionId, std::os::unix::net::UnixStream),
     /// A frame on the control socket.

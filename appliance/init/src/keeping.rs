@@ -24,7 +24,7 @@ impl Running {
         }
     }
 
-    /// `linnetd` ended by itself: its last words may be needed, a crash loop must not wear the card.
+    /// `linnetd` ended by itself: its last words may be needed, but a loop must not wear the card.
     pub(crate) fn keep_crash(&mut self, now_ms: u64) {
         let due = self.crash_kept_at_ms.is_none_or(|at| now_ms >= at + TAIL_KEEP_MS);
         if due {

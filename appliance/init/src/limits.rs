@@ -115,6 +115,13 @@ pub(crate) const RESET_BOUNCE_MS: u64 = 100;
 /// How often the held pin is looked at, in milliseconds.
 pub(crate) const RESET_LOOK_MS: u64 = 10;
 
+/// The clock moved by more than this, in seconds, is shown to the owner: a day, as deletion by time
+/// could follow.
+pub(crate) const CLOCK_JUMP_S: u64 = 24 * 3_600;
+
+/// A correction by at least this, in seconds, is worth a line; the crystal drifts 2 s a day.
+pub(crate) const CLOCK_STEP_TOLD_S: u64 = 5;
+
 /// Most kernel modules loaded from the list.
 pub(crate) const MODULES_MAX: usize = 64;
 

@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use update::control::{Network, write_frame};
+use update::control::{FromNet, Network, write_frame};
 
 use crate::clock::boot_ms;
 use crate::smallfile;
@@ -73,7 +73,7 @@ fn report(reported: &mut Option<Network>, now: Network) -> Result<(), NetError> 
     if reported.as_ref() != Some(&now) {
         // std buffers stdout by lines, and a frame is none.
         let mut stdout = io::stdout().lock();
-        write_frame(&mut stdout, &now).map_err(|_| NetError::Report)?;
+        write_frame(&mut stdout, &FromNet::Network(now.clone())).map_err(|_| NetError::Report)?;
         stdout.flush().map_err(|_| NetError::Report)?;
         *reported = Some(now);
     }
@@ -173,6 +173,7 @@ impl Follower {
             interface: Some(self.link.name.clone()),
             link: self.up,
             address: held.map(|lease| (lease.address, lease.prefix)),
+            ..Network::default()
         }
     }
 }

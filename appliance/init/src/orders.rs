@@ -4,7 +4,7 @@
 use rustix::process::Signal;
 use rustix::system::sethostname;
 use rustix::time::{ClockId, Timespec, clock_settime};
-use update::control::{FromInit, Setting, Status, sentence};
+use update::control::{ClockReport, ClockSource, FromInit, Setting, Status, sentence};
 use update::limits::NOTES_MAX;
 use update::slots::SlotState;
 
@@ -57,14 +57,14 @@ impl Running {
                  correct the clock of the device that you use.",
             );
         }
+        let old_s = crate::clock::now_s();
         let tv_sec = i64::try_from(unix_s).unwrap_or(i64::MAX);
         let tv_nsec = i64::try_from(unix_ms % 1_000).unwrap_or(0) * 1_000_000;
         if let Err(error) = clock_settime(ClockId::Realtime, Timespec { tv_sec, tv_nsec }) {
             return refused(&format!("The clock could not be set: {error}."));
         }
-        self.logs.say("The clock was set by the owner's device.");
-        self.facts.clock_set = true;
-        self.persist_clock();
+        let source = ClockSource::Owner;
+        self.on_clock(ClockReport { source, old_s, new_s: unix_s });
         FromInit::Done
     }
 
@@ -93,6 +93,7 @@ impl Running {
             boot: self.booted.verdict,
             starts: self.linnetd.starts(),
             clock_set: self.facts.clock_set,
+            clock: self.clock.clone(),
             watchdog: self.booted.watchdog.is_open(),
             network: self.network.clone(),
             host_name: self.booted.welcome.host_name.clone(),

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use rustix::process::{Signal, WaitOptions, wait};
 use update::control::{
-    BoardHealth, FromInit, Health, LedHint, Network, SOCKET_PATH, ToInit, VERSION,
+    BoardHealth, ClockReport, FromInit, FromNet, Health, LedHint, Network, SOCKET_PATH, ToInit,
+    VERSION,
 };
 use update::control::{read_frame, sentence};
 use update::slots::BootVerdict;
 
 use crate::board;
 use crate::boot::Booted;
-use crate::clock::boot_ms;
+use crate::clock::{self, boot_ms};
 use crate::cmdline::TestWord;
 use crate::control::{self, ConnectionId, Connections};
 use crate::events::{self, Ending, Event};
@@ -60,6 +61,7 @@ pub(crate) struct Running {
     vigil: Vigil,
     pub(crate) facts: status::Facts,
     pub(crate) network: Network,
+    pub(crate) clock: Option<ClockReport>,
     pub(crate) board: BoardHealth,
     board_said: Vec<String>,
     looked_at_ms: u64,
@@ -96,6 +98,7 @@ impl Running {
             board: BoardHealth::default(),
             board_said: Vec::new(),
             looked_at_ms: 0,
+            clock: None,
             heard_at_ms: now,
             persisted_at_ms: now,
             running_said: false,
@@ -213,7 +216,8 @@ impl Running {
         match event {
             Event::Child => self.reap(),
             Event::Stop(ending) => return Some(ending),
-            Event::Network(network) => self.on_network(network),
+            Event::Net(FromNet::Network(network)) => self.on_network(network),
+            Event::Net(FromNet::Clock(report)) => self.on_clock(report),
             Event::Connected(id, writer) => self.connections.add(id, writer),
             Event::Request(id, request) => return self.on_request(id, request),
             Event::Disconnected(id) => self.connections.remove(id),
@@ -242,6 +246,16 @@ impl Running {
         self.network = network.clone();
         self.booted.welcome.network = network.clone();
         self.connections.send_all(&FromInit::Network(network));
+    }
+
+    /// The clock is better than its floor from now on, and so is the next boot's.
+    pub(crate) fn on_clock(&mut self, report: ClockReport) {
+        if let Some(line) = clock::sentence(self.clock.as_ref(), &report) {
+            self.logs.say(&line);
+        }
+        self.facts.clock_set = true;
+        self.clock = Some(report);
+        self.persist_clock();
     }
 
     fn on_request(&mut self, id: ConnectionId, request: ToInit) -> Option<Ending> {
@@ -373,8 +387,8 @@ fn running_line(said: bool, wanted: &Option<String>, health: &Health) -> Option<
 
 /// Reads the child's reports until it ends.
 fn follow_net(mut reports: impl std::io::Read, events: &SyncSender<Event>) {
-    while let Ok(Some(network)) = read_frame(&mut reports) {
-        if events.send(Event::Network(network)).is_err() {
+    while let Ok(Some(report)) = read_frame(&mut reports) {
+        if events.send(Event::Net(report)).is_err() {
             return;
         }
     }
@@ -443,12 +457,13 @@ mod tests {
     #[test]
     fn reports_of_the_net_child_become_events_until_it_ends_or_lies() {
         let (sender, receiver) = sync_channel(4);
-        let network = Network { interface: None, link: true, address: None };
-        let mut bytes = update::control::encode(&network).unwrap();
+        let network = Network { link: true, ..Network::default() };
+        let report = FromNet::Network(network);
+        let mut bytes = update::control::encode(&report).unwrap();
         bytes.extend_from_slice(&[0xff; 8]);
         follow_net(bytes.as_slice(), &sender);
         drop(sender);
         let events: Vec<_> = receiver.iter().collect();
-        assert!(matches!(events.as_slice(), [Event::Network(seen)] if *seen == network));
+        assert!(matches!(events.as_slice(), [Event::Net(seen)] if *seen == report));
     }
 }

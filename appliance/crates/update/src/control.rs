@@ -14,9 +14,11 @@ use crate::limits::{CONTROL_FRAME_BYTES_MAX, SENTENCE_BYTES_MAX};
 use crate::slots::{BootVerdict, Slot, SlotState};
 
 mod board;
+mod network;
 mod settings;
 
 pub use board::{BoardHealth, EndKind, LastEnd};
+pub use network::{ClockReport, ClockSource, FromNet, LinkKind, NetSettings, Network, WifiState};
 pub use settings::{Setting, WifiChoice};
 
 /// Where `linnet-init` listens.
@@ -188,17 +190,6 @@ pub struct BoxFacts {
     pub slot: Option<Slot>,
 }
 
-/// The network as the `net` child reported it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Network {
-    /// Name of the interface in use.
-    pub interface: Option<String>,
-    /// Whether a cable or access point is there.
-    pub link: bool,
-    /// Address and prefix length.
-    pub address: Option<(std::net::Ipv4Addr, u8)>,
-}
-
 /// Answer to a status request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -212,6 +203,8 @@ pub struct Status {
     pub starts: u32,
     /// Whether the clock was set in this boot by more than the floor.
     pub clock_set: bool,
+    /// The last time that it was set or found right, and by what.
+    pub clock: Option<ClockReport>,
     /// Whether a hardware watchdog is open.
     pub watchdog: bool,
     /// The network.

@@ -1,10 +1,11 @@
 //! What the card, pid 1, the server and the tools must agree on: the provisioning file, the claim
-//! token, the control protocol between `linnet-init` and `linnetd`, and the slot records with
-//! their boot decision. Everything here is pure: bytes in, values out; no clock, no file, no
-//! thread. Called by `init`, `linnetd`, `image`, the tools and the emulated bootloader.
+//! token, the control protocol between `linnet-init` and `linnetd`, the slot records with their
+//! boot decision, and the update bundle. Everything here is pure: bytes in, values out; no clock,
+//! no file, no thread. Called by `init`, `linnetd`, `image`, the tools and the emulated bootloader.
 
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod claim;
 pub mod control;
 pub mod fingerprint;

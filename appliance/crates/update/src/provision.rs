@@ -5,12 +5,19 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::claim::{ProvisioningId, TokenHash};
 use crate::limits::{
-    HOST_NAME_BYTES_MAX, PASSPHRASE_CHARS, PROVISION_BYTES_MAX, SSID_BYTES_MAX, TIME_ZONE_BYTES_MAX,
+    HOST_NAME_BYTES_MAX, PASSPHRASE_CHARS, PROVISION_BYTES_MAX, SSID_BYTES_MAX, TIME_SERVERS_MAX,
+    TIME_ZONE_BYTES_MAX,
 };
+
+mod network;
+mod reader;
+
+pub use network::{FixedAddress, is_host_address, is_server, is_server_and_port};
+use reader::Reader;
 
 /// Name of the file in the root folder of p1.
 pub const FILE_NAME: &str = "linnet.toml";
@@ -33,15 +40,22 @@ pub struct Provisioning {
     pub time_zone: Option<String>,
     /// Wi-Fi network to join.
     pub wifi: Option<Wifi>,
+    /// An address instead of the router's choice.
+    pub fixed_address: Option<FixedAddress>,
+    /// Whom to ask for the time first, at most `TIME_SERVERS_MAX`: names or addresses.
+    pub time_servers: Vec<String>,
+    /// Where a copy of the log goes, as `host:port`.
+    pub syslog: Option<String>,
+    /// Wish for a factory reset; carried out once per id.
+    pub factory_reset: Option<ProvisioningId>,
 }
 
 /// One Wi-Fi network.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wifi {
     /// Network name.
     pub ssid: String,
     /// WPA passphrase; `None` for an open network.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub passphrase: Option<String>,
 }
 
@@ -118,9 +132,13 @@ impl Provisioning {
             hostname: self.host_name.as_deref(),
             country: self.country.as_deref(),
             timezone: self.time_zone.as_deref(),
-            wifi: self.wifi.as_ref(),
+            ntp_servers: &self.time_servers,
+            syslog: self.syslog.as_deref(),
+            factory_reset: self.factory_reset.map(|id| id.to_string()),
+            wifi: self.wifi.as_ref().map(WifiTable::from),
+            network: self.fixed_address.as_ref().map(network::Table::from),
         };
-        let body = toml::to_string(&file).expect("strings, an integer and one table are TOML");
+        let body = toml::to_string(&file).expect("strings, an integer, lists and tables are TOML");
         format!(
             "# Linnet reads this file at every boot. It holds no secret of the claim link.\n{body}"
         )
@@ -139,7 +157,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, ProvisionError> {
     // Editors on Windows put a byte order mark in front; TOML has no place for it.
     let text = text.trim_start_matches('\u{feff}');
     let table = text.parse().map_err(|error| not_toml(text, &error))?;
-    Reader { table, complaints: Vec::new() }.read()
+    Reader::new(table).read()
 }
 
 #[derive(Serialize)]
@@ -153,117 +171,36 @@ struct File<'a> {
     country: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timezone: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    ntp_servers: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    wifi: Option<&'a Wifi>,
+    syslog: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    factory_reset: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wifi: Option<WifiTable<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<network::Table>,
+}
+
+/// Absent keys are left out here only: the control protocol has a place for every value.
+#[derive(Serialize)]
+struct WifiTable<'a> {
+    ssid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passphrase: Option<&'a str>,
+}
+
+impl<'a> From<&'a Wifi> for WifiTable<'a> {
+    fn from(wifi: &'a Wifi) -> Self {
+        Self { ssid: &wifi.ssid, passphrase: wifi.passphrase.as_deref() }
+    }
 }
 
 fn not_toml(text: &str, error: &toml::de::Error) -> ProvisionError {
     let at = error.span().map_or(0, |span| span.start);
     let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
     ProvisionError::NotToml { line, reason: error.message().to_owned() }
-}
-
-/// Takes known keys out of the table; what is left at the end is unknown.
-struct Reader {
-    table: toml::Table,
-    complaints: Vec<ProvisionError>,
-}
-
-impl Reader {
-    fn read(mut self) -> Result<Parsed, ProvisionError> {
-        self.version()?;
-        let id =
-            self.required("provisioning_id", "32 hexadecimal digits", ProvisioningId::from_hex)?;
-        let hash = "claim_token_sha256";
-        let claim_token_hash = self.required(hash, "64 hexadecimal digits", TokenHash::from_hex)?;
-        let host = "1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'";
-        let zone = "a name like Europe/Berlin";
-        let provisioning = Provisioning {
-            id,
-            claim_token_hash,
-            host_name: self.optional("hostname", host, is_host_name),
-            country: self.optional("country", "two capital letters like DE", is_country),
-            time_zone: self.optional("timezone", zone, is_time_zone),
-            wifi: self.wifi(),
-        };
-        for key in self.table.keys() {
-            self.complaints.push(ProvisionError::UnknownKey { key: shown(key) });
-        }
-        Ok(Parsed { provisioning, complaints: self.complaints })
-    }
-
-    fn version(&mut self) -> Result<(), ProvisionError> {
-        match self.table.remove("version") {
-            Some(toml::Value::Integer(VERSION)) => Ok(()),
-            Some(toml::Value::Integer(found)) => Err(ProvisionError::Version { found }),
-            Some(_) => Err(ProvisionError::Value { key: "version", expected: "a number" }),
-            None => Err(ProvisionError::Missing { key: "version" }),
-        }
-    }
-
-    fn required<T>(
-        &mut self,
-        key: &'static str,
-        expected: &'static str,
-        read: fn(&str) -> Option<T>,
-    ) -> Result<T, ProvisionError> {
-        let value = self.table.remove(key).ok_or(ProvisionError::Missing { key })?;
-        value.as_str().and_then(read).ok_or(ProvisionError::Value { key, expected })
-    }
-
-    fn optional(
-        &mut self,
-        key: &'static str,
-        expected: &'static str,
-        fits: fn(&str) -> bool,
-    ) -> Option<String> {
-        match self.table.remove(key)? {
-            toml::Value::String(text) if fits(&text) => Some(text),
-            _ => self.complain(ProvisionError::Value { key, expected }),
-        }
-    }
-
-    fn wifi(&mut self) -> Option<Wifi> {
-        let toml::Value::Table(mut table) = self.table.remove("wifi")? else {
-            let expected = "a table with ssid and passphrase";
-            return self.complain(ProvisionError::Value { key: "wifi", expected });
-        };
-        let ssid = table.remove("ssid");
-        let passphrase = table.remove("passphrase");
-        for key in table.keys() {
-            let key = shown(&format!("wifi.{key}"));
-            self.complaints.push(ProvisionError::UnknownKey { key });
-        }
-        let Some(ssid) = ssid.and_then(into_text).filter(|ssid| is_ssid(ssid)) else {
-            let expected = "1 to 32 bytes of text";
-            return self.complain(ProvisionError::Value { key: "wifi.ssid", expected });
-        };
-        match passphrase.map(|value| into_text(value).filter(|text| is_passphrase(text))) {
-            None => Some(Wifi { ssid, passphrase: None }),
-            Some(Some(passphrase)) => Some(Wifi { ssid, passphrase: Some(passphrase) }),
-            Some(None) => {
-                let expected = "8 to 63 printable ASCII characters";
-                self.complain(ProvisionError::Value { key: "wifi.passphrase", expected })
-            }
-        }
-    }
-
-    fn complain<T>(&mut self, error: ProvisionError) -> Option<T> {
-        self.complaints.push(error);
-        None
-    }
-}
-
-fn into_text(value: toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(text) => Some(text),
-        _ => None,
-    }
-}
-
-/// A key as a log line may show it: short and without control characters.
-fn shown(key: &str) -> String {
-    key.chars().take(40).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Whether `text` is one DNS label in lower case.

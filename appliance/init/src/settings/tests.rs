@@ -12,6 +12,10 @@ fn file() -> Provisioning {
         country: Some("KE".into()),
         time_zone: Some("Africa/Nairobi".into()),
         wifi: Some(Wifi { ssid: "old".into(), passphrase: None }),
+        fixed_address: None,
+        time_servers: Vec::new(),
+        syslog: None,
+        factory_reset: None,
     }
 }
 

@@ -4,6 +4,20 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::claim::ClaimToken;
+use crate::provision::Wifi;
+
+fn network() -> Network {
+    Network {
+        interface: Some("eth0".into()),
+        kind: Some(LinkKind::Ethernet),
+        link: true,
+        address: Some(([192, 168, 1, 7].into(), 24)),
+        addresses_v6: vec!["fd00::7".parse().unwrap()],
+        announced: Some("linnet-2".into()),
+        wifi: Some(WifiState::WrongPassphrase),
+        complaints: vec!["Correct the passphrase.".into()],
+    }
+}
 
 fn welcome() -> FromInit {
     FromInit::Welcome(Box::new(Welcome {
@@ -22,7 +36,7 @@ fn welcome() -> FromInit {
             memory_bytes: 1 << 30,
             slot: Some(Slot::A),
         },
-        network: Network { interface: Some("eth0".into()), link: true, address: None },
+        network: network(),
         complaints: vec![],
     }))
 }
@@ -44,9 +58,33 @@ fn frames_read_back_equal_one_after_the_other() {
     assert_eq!(read_frame(&mut reader).unwrap(), Some(ToInit::PowerOff));
     assert_eq!(read_frame::<ToInit>(&mut reader).unwrap(), None);
 
+    let report = FromNet::Clock(ClockReport {
+        source: ClockSource::Server("ntp.example".into()),
+        old_s: 0,
+        new_s: 1_800_000_000,
+    });
+    let mut stream = Vec::new();
+    write_frame(&mut stream, &report).unwrap();
+    assert_eq!(read_frame(&mut stream.as_slice()).unwrap(), Some(report));
+
     let mut stream = Vec::new();
     write_frame(&mut stream, &welcome()).unwrap();
     assert_eq!(read_frame(&mut stream.as_slice()).unwrap(), Some(welcome()));
+}
+
+#[test]
+fn settings_of_the_net_child_travel_whole_and_hide_the_passphrase() {
+    let settings = NetSettings {
+        host_name: "linnet".into(),
+        wifi: Some(Wifi { ssid: "school".into(), passphrase: Some("not so secret".into()) }),
+        ..NetSettings::default()
+    };
+    let frame = encode(&settings).unwrap();
+    assert_eq!(read_frame(&mut frame.as_slice()).unwrap(), Some(settings.clone()));
+    let open = NetSettings { wifi: Some(Wifi { ssid: "a".into(), passphrase: None }), ..settings };
+    let frame = encode(&open).unwrap();
+    assert_eq!(read_frame(&mut frame.as_slice()).unwrap(), Some(open.clone()));
+    assert!(!format!("{open:?}").contains("secret"));
 }
 
 #[test]

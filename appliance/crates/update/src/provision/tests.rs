@@ -13,6 +13,15 @@ fn full() -> Provisioning {
         country: Some("KE".into()),
         time_zone: Some("Africa/Nairobi".into()),
         wifi: Some(Wifi { ssid: "Schule \"4\"".into(), passphrase: Some("not so secret".into()) }),
+        fixed_address: Some(FixedAddress {
+            address: [192, 168, 1, 20].into(),
+            prefix: 24,
+            router: Some([192, 168, 1, 1].into()),
+            name_servers: vec![[192, 168, 1, 1].into(), [9, 9, 9, 9].into()],
+        }),
+        time_servers: vec!["ntp.example".into(), "192.168.1.1".into()],
+        syslog: Some("logs.example:514".into()),
+        factory_reset: Some(ProvisioningId::from_random([0x77; 16])),
     }
 }
 
@@ -22,6 +31,10 @@ fn minimal() -> String {
     provisioning.country = None;
     provisioning.time_zone = None;
     provisioning.wifi = None;
+    provisioning.fixed_address = None;
+    provisioning.time_servers.clear();
+    provisioning.syslog = None;
+    provisioning.factory_reset = None;
     provisioning.render()
 }
 
@@ -69,6 +82,21 @@ fn wrong_optional_values_are_named_and_left_out() {
         ("[wifi]\nssid = \"\"", "wifi.ssid"),
         ("[wifi]\nssid = \"a\"\npassphrase = \"short\"", "wifi.passphrase"),
         ("[wifi]\nssid = \"a\"\npassphrase = 12345678", "wifi.passphrase"),
+        ("ntp_servers = \"pool.example\"", "ntp_servers"),
+        ("ntp_servers = [\"a\", \"b\", \"c\", \"d\", \"e\"]", "ntp_servers"),
+        ("ntp_servers = [\"a b\"]", "ntp_servers"),
+        ("ntp_servers = [1]", "ntp_servers"),
+        ("syslog = \"logs\"", "syslog"),
+        ("syslog = 514", "syslog"),
+        ("factory_reset = true", "factory_reset"),
+        ("factory_reset = \"again\"", "factory_reset"),
+        ("network = \"dhcp\"", "network"),
+        ("[network]\nrouter = \"10.0.0.1\"", "network.address"),
+        ("[network]\naddress = \"10.0.0.9\"", "network.address"),
+        ("[network]\naddress = \"10.0.0.255/24\"", "network.address"),
+        ("[network]\naddress = \"10.0.0.9/24\"\nrouter = \"10.0.1.1\"", "network.router"),
+        ("[network]\naddress = \"10.0.0.9/24\"\nrouter = \"10.0.0.9\"", "network.router"),
+        ("[network]\naddress = \"10.0.0.9/24\"\nname_servers = [\"x\"]", "network.name_servers"),
     ];
     for (extra, wrong) in cases {
         match complaints(extra).as_slice() {
@@ -76,6 +104,19 @@ fn wrong_optional_values_are_named_and_left_out() {
             other => panic!("{extra}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn fixed_address_is_used_without_what_is_wrong_beside_it() {
+    let extra = concat!(
+        "[network]\naddress = \"10.0.0.9/24\"\n",
+        "router = 3\nname_servers = [\"127.0.0.1\"]\ngate = 1",
+    );
+    let parsed = parse(format!("{}{extra}\n", minimal()).as_bytes()).unwrap();
+    let fixed = parsed.provisioning.fixed_address.unwrap();
+    assert_eq!((fixed.address, fixed.prefix), ([10, 0, 0, 9].into(), 24));
+    assert_eq!((fixed.router, fixed.name_servers), (None, vec![]));
+    assert_eq!(parsed.complaints.len(), 3, "{:?}", parsed.complaints);
 }
 
 #[test]

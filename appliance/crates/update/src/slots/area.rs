@@ -32,7 +32,7 @@ pub struct SlotArea {
     spent_ids: Vec<ProvisioningId>,
 }
 
-/// What is known about the file system of DATA. On the card it is one byte, as the flag that it was.
+/// What is known about the file system of DATA. On the card it is one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DataMark {
     /// It was not made yet: the first boot makes it.
