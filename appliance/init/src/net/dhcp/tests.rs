@@ -294,8 +294,8 @@ fn is_harmless(news: Option<News>) -> bool {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
-    /// A server's packets with bytes changed, at every stage of getting a lease: nothing panics, and
-    /// no lease comes of it that would harm the box.
+    /// A server's packets with bytes changed, at every stage of getting a lease: nothing panics,
+    /// and no lease comes of it that would harm the box.
     #[test]
     fn mutated_answers_give_harmless_leases_or_none(
         address in any::<[u8; 4]>(),
