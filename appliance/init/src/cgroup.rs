@@ -1,6 +1,6 @@
 //! The fences of memory, tasks and processor time around the services. `linnetd`'s own budget
-//! refuses long before, so only a fault reaches the fence, and then the kernel ends that service and
-//! nothing else.
+//! refuses long before, so only a fault reaches the fence, and then the kernel ends that service
+//! and nothing else.
 
 use std::fs;
 use std::io;
@@ -18,8 +18,8 @@ const ROOT: &str = "/sys/fs/cgroup";
 pub(crate) fn make(memory_bytes: u64) -> Vec<String> {
     let (soft, hard) = fence(memory_bytes);
     let rows = [
-        // Without these the groups would have no files of the kind. With `cpu`, a service that spins
-        // gets the share of one process, however many threads it has.
+        // Without these the groups would have no files of the kind. With `cpu`, a service that
+        // spins gets the share of one process, however many threads it has.
         ("cgroup.subtree_control", "+memory".to_owned()),
         ("cgroup.subtree_control", "+pids".to_owned()),
         ("cgroup.subtree_control", "+cpu".to_owned()),

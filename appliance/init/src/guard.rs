@@ -1,7 +1,7 @@
-//! The step between init and a service: `linnet-init guard NAME PROGRAM ARGUMENT…` gives up what the
-//! service may not have and becomes the program. It is a process of its own with one thread, so
-//! that no code runs between fork and exec in pid 1. What identity and capabilities protect is never
-//! skipped; what an older kernel lacks is said, and the service runs without it.
+//! The step between init and a service: `linnet-init guard NAME PROGRAM ARGUMENT…` gives up what
+//! the service may not have and becomes the program. It is a process of its own with one thread, so
+//! that no code runs between fork and exec in pid 1. User and capabilities are never skipped; what
+//! an older kernel lacks is said, and the service runs without it.
 //!
 //! | step | why here |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! pid 1 of the box: mounts, first boot, network, supervision, LED, watchdog, clock floor, and the
 //! orderly end. One file per concern; what is decided is pure and tested, what is done is thin.
-//! Started as `linnet-init net …` it is the network child instead, as `linnet-init guard …` the step
-//! that takes a service's rights away before it starts.
+//! Started as `linnet-init net …` it is the network child instead, as `linnet-init guard …` the
+//! step that takes a service's rights away before it starts.
 
 #![deny(unsafe_code)]
 
