@@ -3,9 +3,9 @@
 
 use std::io;
 
-use rustix::process::{Gid, Resource, Rlimit, Uid, geteuid, setrlimit};
+use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
     set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
     set_thread_res_uid,
@@ -17,33 +17,36 @@ use crate::limits::NET_ID;
 /// Last capability that a kernel of this decade may have.
 const CAPABILITY_MAX: u32 = 63;
 
-/// Keeps what the child needs, whether it was started by root or behind the guard, and nothing that
-/// a program which it starts could inherit by itself. Must run before any other thread exists:
-/// Linux does this per thread.
+/// Keeps what is needed and nothing else. Must run before any other thread exists: Linux does this
+/// per thread. Behind init's guard the user is `net` already and exec brought the capabilities.
 pub(super) fn give_up() -> io::Result<()> {
+    let kept = kept();
     if geteuid().is_root() {
-        become_user()?;
+        become_user(kept)?;
+    } else if !capabilities(None)?.permitted.contains(kept) {
+        return Ok(());
     }
-    let (kept, inheritable) = (kept(), lent());
-    clear_ambient_capability_set()?;
+    let inheritable = lent();
     set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable })?;
+    clear_ambient_capability_set()?;
     set_no_new_privs(true)?;
     let most = Some(DATA_BYTES_MAX);
     setrlimit(Resource::Data, Rlimit { current: most, maximum: most })?;
     Ok(())
 }
 
-fn become_user() -> io::Result<()> {
+fn become_user(kept: CapabilitySet) -> io::Result<()> {
     for number in 0..=CAPABILITY_MAX {
         let capability = CapabilitySet::from_bits_retain(1 << number);
-        if !kept().contains(capability) {
+        if !kept.contains(capability) {
             // Numbers beyond the kernel's last one are refused, which is the same.
             let _ = remove_capability_from_bounding_set(capability);
         }
     }
     set_keep_capabilities(true)?;
     set_thread_groups(&[])?;
-    let (gid, uid) = (Gid::from_raw(NET_ID), Uid::from_raw(NET_ID));
+    let gid = rustix::process::Gid::from_raw(NET_ID);
+    let uid = rustix::process::Uid::from_raw(NET_ID);
     set_thread_res_gid(gid, gid, gid)?;
     Ok(set_thread_res_uid(uid, uid, uid)?)
 }
