@@ -133,9 +133,7 @@ pub(crate) fn boot(logs: &Logs) -> Booted {
         network: Network::default(),
         complaints: read.complaints,
     };
-    if let Err(error) = cgroup::make(welcome.facts.memory_bytes) {
-        logs.say(&format!("linnetd runs without a memory fence: {error}."));
-    }
+    cgroup::make(welcome.facts.memory_bytes).iter().for_each(|complaint| logs.say(complaint));
     let Steps { led, watchdog, notes, .. } = steps;
     Booted {
         cmdline,

@@ -138,6 +138,18 @@ pub(crate) const PARTITION_ALIGN_SECTORS: u64 = 2_048;
 /// one block group of small change unused.
 pub(crate) const GROW_BYTES_MIN: u64 = 16 << 20;
 
+/// Size of a service's own /tmp in MiB: the rescue page keeps keys there, nothing else does.
+pub(crate) const PRIVATE_TMP_MIB: u32 = 16;
+
+/// Threads of `linnetd`: it has about 15, and as many again for blocking calls of the web side.
+pub(crate) const SERVER_TASKS_MAX: u32 = 128;
+
+/// Threads and processes of the network child and the Wi-Fi program that it starts.
+pub(crate) const NET_TASKS_MAX: u32 = 32;
+
+/// Memory of the network child and the Wi-Fi program, in bytes: both together need about 10 MB.
+pub(crate) const NET_MEMORY_BYTES_MAX: u64 = 64 << 20;
+
 /// Share of the memory from which the kernel takes page cache back from `linnetd`, in percent. Its
 /// budget is half of the memory; the rest up to here is cache of its own files.
 pub(crate) const FENCE_SOFT_PERCENT: u64 = 75;

@@ -1,6 +1,7 @@
 //! pid 1 of the box: mounts, first boot, network, supervision, LED, watchdog, clock floor, and the
 //! orderly end. One file per concern; what is decided is pure and tested, what is done is thin.
-//! Started as `linnet-init net …` it is the network child instead.
+//! Started as `linnet-init net …` it is the network child instead, as `linnet-init guard …` the
+//! step that takes a service's rights away before it starts.
 
 #![deny(unsafe_code)]
 
@@ -16,6 +17,7 @@ mod disk;
 mod events;
 mod evidence;
 mod facts;
+mod guard;
 mod helper;
 mod keeping;
 mod ledloop;
@@ -48,6 +50,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
         Some((first, rest)) if first == "net" => network_child(rest),
+        Some((first, rest)) if first == "guard" => {
+            eprintln!("The service was not started: {}.", guard::run(rest));
+            ExitCode::FAILURE
+        }
         _ if std::process::id() == 1 => init(),
         _ => {
             eprintln!(

@@ -22,14 +22,11 @@ use crate::logs::Logs;
 use crate::mounts::{DATA_LINNET, RUN_NET};
 use crate::orders::refused;
 use crate::status;
-use crate::supervise::{Program, Service};
+use crate::supervise::{Program, SELF, Service};
 use crate::watchdog::Vigil;
-use crate::{cgroup, power, storage};
+use crate::{power, storage};
 
 const LINNETD: &str = "/usr/bin/linnetd";
-
-/// This very binary, whatever it is called.
-const SELF: &str = "/proc/self/exe";
 
 /// Runs until the box is to stop; hands back what the orderly end needs.
 pub(crate) fn run(booted: Booted, logs: &Logs) -> (Ending, Running) {
@@ -142,7 +139,6 @@ impl Running {
         self.linnetd.start_if_due(now_ms, &self.logs);
         if self.linnetd.starts() != starts {
             self.heard_at_ms = now_ms;
-            self.fence_in();
             self.play_fault();
         }
         self.kill_silent(now_ms);
@@ -158,13 +154,6 @@ impl Running {
         }
         self.facts.failed = self.booted.welcome.rescue.is_some() || self.linnetd.is_failing();
         self.booted.led.show(status::choose(&self.facts));
-    }
-
-    /// The kernel's memory fence; where there is none the boot has said so.
-    fn fence_in(&self) {
-        if let Some((pid, _)) = self.linnetd.running() {
-            let _ = cgroup::enter(pid);
-        }
     }
 
     /// What a test asked for on the command line.
@@ -410,7 +399,7 @@ fn linnetd(rescue: Option<&str>) -> Program {
         name: "linnetd",
         path: LINNETD.to_owned(),
         arguments: pairs.flat_map(|(key, value)| [key.to_owned(), value.to_owned()]).collect(),
-        unprivileged: true,
+        guard: Some("linnetd"),
         reports: false,
     }
 }
@@ -420,7 +409,7 @@ pub(crate) fn net() -> Program {
         name: "net",
         path: SELF.to_owned(),
         arguments: ["net", RUN_NET].map(str::to_owned).to_vec(),
-        unprivileged: false,
+        guard: Some("net"),
         reports: true,
     }
 }
@@ -452,7 +441,7 @@ mod tests {
         assert!(!linnetd(None).arguments.contains(&"--rescue".to_owned()));
         let program = linnetd(Some("why"));
         assert_eq!(program.arguments[program.arguments.len() - 2..], ["--rescue", "why"]);
-        assert!(program.unprivileged);
+        assert_eq!(program.guard, Some("linnetd"));
     }
 
     #[test]
