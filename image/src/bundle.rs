@@ -12,8 +12,11 @@ use update::bundle::{Chunk, Digest, Image, ImageName, Manifest as Contents, Publ
 use update::limits::BUNDLE_CHUNK_BYTES;
 use update::slots::Slot;
 
+use crate::boot::BootParts;
 use crate::keys::Key;
 use crate::manifest::Update;
+use crate::root::Release;
+use crate::{Layout, Manifest, card};
 
 /// What the bundle is called and how it stands among others.
 #[derive(Debug, Clone)]
@@ -32,6 +35,35 @@ pub struct Identity {
 pub struct Partitions<'a> {
     /// BOOT of slot A and of slot B.
     pub boot: [&'a [u8]; 2],
+    pub root: &'a [u8],
+}
+
+/// The bundle of the very parts that a card was written from.
+pub fn of_card(
+    path: &Path,
+    manifest: &Manifest,
+    parts: &Parts<'_>,
+    release: &Release,
+    level: i32,
+    key: &Key,
+) -> Result<u64> {
+    let boot = |slot| card::boot_image(manifest, parts.layout, parts.boot, slot);
+    let (a, b) = (boot(Slot::A)?, boot(Slot::B)?);
+    let identity = Identity {
+        version: release.version.clone(),
+        kind: release.kind.clone(),
+        number: release.build_time_s,
+        further_keys: Vec::new(),
+    };
+    let partitions = Partitions { boot: [&a, &b], root: parts.root };
+    write(path, &manifest.update, &identity, partitions, level, key)
+}
+
+/// What a card was written from.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    pub layout: &'a Layout,
+    pub boot: &'a BootParts,
     pub root: &'a [u8],
 }
 

@@ -167,7 +167,7 @@ mod tests {
         let mut area = vec![1; usize::try_from(layout.slot_area.bytes).unwrap()];
         card.read_exact_at(&mut area, layout.slot_area.start).unwrap();
         let shipped = SlotArea::fresh();
-        assert!(!shipped.data_made);
+        assert!(shipped.data.is_to_be_made());
         assert_eq!(find(&area), Ok(Found::Record(shipped.clone(), 2)));
         assert_eq!(find_older(&area), Ok(Some(shipped)));
     }

@@ -127,6 +127,11 @@ impl Key {
         self.kind
     }
 
+    /// Where it is kept.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     pub(crate) fn sign(&self, message: &[u8]) -> Signature {
         self.pair.sign(message).to_bytes()
     }

@@ -4,6 +4,7 @@
 
 #![deny(unsafe_code)]
 
+mod board;
 mod boot;
 mod cgroup;
 mod claim;
@@ -13,19 +14,25 @@ mod control;
 mod data;
 mod disk;
 mod events;
+mod evidence;
 mod facts;
 mod helper;
+mod keeping;
 mod ledloop;
 mod limits;
 mod logs;
 mod modules;
 mod mounts;
 mod net;
+mod orders;
 mod partitions;
 mod power;
 mod rawdisk;
+mod reset;
 mod resize;
+mod restart2;
 mod run;
+mod settings;
 mod shutdown;
 mod slotarea;
 mod smallfile;

@@ -144,6 +144,15 @@ impl Service {
         }
     }
 
+    /// What is run at the next start; the pause before it is forgotten.
+    pub(crate) fn replace(&mut self, program: Program) {
+        self.program = program;
+        self.backoff = Backoff::default();
+        if let State::Waiting { until_ms } = &mut self.state {
+            *until_ms = 0;
+        }
+    }
+
     /// No more starts.
     pub(crate) fn stop_restarting(&mut self) {
         self.restarts = false;

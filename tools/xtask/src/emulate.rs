@@ -5,6 +5,9 @@ mod build;
 mod card;
 mod stamp;
 
+pub(crate) use build::{build_time_s, client};
+pub(crate) use stamp::{Stamp, is};
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};

@@ -4,7 +4,9 @@
 mod bench;
 mod cross;
 mod emulate;
+
 mod pi_estimate;
+mod release;
 mod run;
 mod screenshots;
 mod setup;
@@ -39,6 +41,8 @@ enum Verb {
     Bench(bench::Options),
     /// Builds the card and boots it on an emulated Pi.
     Emulate(emulate::Options),
+    /// Builds the release image from source with Buildroot; `--check` needs none.
+    Image(release::Options),
     /// Counts instructions of the aarch64 build and says what they'd be on a Pi: an estimate.
     PiEstimate(pi_estimate::Options),
     /// Makes or shows a key that signs releases.
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         Verb::Bench(options) => bench::run(&options),
         Verb::Screenshots(options) => screenshots::run(&options),
         Verb::Emulate(options) => emulate::run(&options),
+        Verb::Image(options) => release::run(&options),
         Verb::PiEstimate(options) => pi_estimate::run(&options),
         Verb::UpdateKey(options) => update_key::run(&options),
     };

@@ -12,7 +12,6 @@ use image::debian::{Debian, Wanted};
 use image::keys::Key;
 use image::root::Release;
 use image::{Layout, Manifest, bundle, card, manifest, pack, root};
-use update::slots::Slot;
 
 use super::stamp::{Stamp, is};
 use crate::cross::{Built, Toolchain};
@@ -76,7 +75,7 @@ fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// The client is part of linnetd; its build is npm's.
-fn client(tree: &Path) -> Result<()> {
+pub(crate) fn client(tree: &Path) -> Result<()> {
     let folder = tree.join("appliance/client");
     if !folder.join("package.json").is_file() {
         return Ok(());
@@ -90,6 +89,7 @@ fn client(tree: &Path) -> Result<()> {
     }
     npm(&["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
     npm(&["run", "--silent", "build"])?;
+    fs::create_dir_all(tree.join("out"))?;
     fs::write(stamp_file, stamp)?;
     Ok(())
 }
@@ -165,19 +165,9 @@ fn write_bundle(
     root: &[u8],
 ) -> Result<()> {
     let key = Key::of_clone(tree)?;
-    let boot = |slot| card::boot_image(manifest, layout, parts, slot);
-    let (a, b) = (boot(Slot::A)?, boot(Slot::B)?);
-    let release = release(tree)?;
-    let identity = bundle::Identity {
-        version: release.version,
-        kind: release.kind.to_owned(),
-        number: release.build_time_s,
-        further_keys: Vec::new(),
-    };
-    let partitions = bundle::Partitions { boot: [&a, &b], root };
-    let path = out.join("linnet-emulator.lup");
-    let (update, level) = (&manifest.update, pack::LEVEL_EMULATOR);
-    let bytes = bundle::write(&path, update, &identity, partitions, level, &key)?;
+    let parts = bundle::Parts { layout, boot: parts, root };
+    let (path, level) = (out.join("linnet-emulator.lup"), pack::LEVEL_EMULATOR);
+    let bytes = bundle::of_card(&path, manifest, &parts, &release(tree)?, level, &key)?;
     let fingerprint = key.public().fingerprint();
     eprintln!("    update bundle {:.1} MiB, signed with the dev key", mib(bytes as usize));
     eprintln!("    \"{fingerprint}\"");
@@ -188,12 +178,12 @@ fn release(tree: &Path) -> Result<Release> {
     Ok(Release {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         build_time_s: build_time_s(tree)?,
-        kind: "emulator",
+        kind: "emulator".to_owned(),
     })
 }
 
 /// `SOURCE_DATE_EPOCH`, else the time of the last commit: equal sources give equal images.
-fn build_time_s(tree: &Path) -> Result<u64> {
+pub(crate) fn build_time_s(tree: &Path) -> Result<u64> {
     if let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") {
         return text.parse().context("SOURCE_DATE_EPOCH is not a number of seconds");
     }
