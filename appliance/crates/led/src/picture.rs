@@ -1,5 +1,5 @@
-//! The code list as a picture (SVG), drawn from the pattern tables, for the README. Pure; nothing on
-//! the box calls it.
+//! The code list as a picture (SVG), drawn from the pattern tables, for the README. Pure; nothing
+//! on the box calls it.
 
 use std::fmt::Write;
 
