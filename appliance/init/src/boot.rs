@@ -16,7 +16,7 @@ use std::time::Duration;
 use led::Status;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::system::{RebootCommand, reboot, sethostname};
-use update::control::{LastEnd, Network, VERSION, Welcome};
+use update::control::{LastEnd, NetSettings, Network, VERSION, Welcome};
 use update::provision::Provisioning;
 use update::slots::BootVerdict;
 
@@ -31,6 +31,7 @@ use crate::ledloop::LedLoop;
 use crate::limits::{CMDLINE_BYTES_MAX, LOCKED_BYTES_MAX, OPEN_FILES_MAX, RESET_LOOK_MS};
 use crate::logs::Logs;
 use crate::mounts::{self, BootFiles};
+use crate::net::settings;
 use crate::rawdisk::RawDisk;
 use crate::reset::{self, Hold, Pin, Progress};
 use crate::settings::{Effective, Settings};
@@ -73,6 +74,22 @@ impl Booted {
     /// What holds: the owner's word on the box before the provisioning file's.
     pub(crate) fn effective(&self) -> Effective {
         self.settings.over(self.provisioning.as_ref())
+    }
+
+    /// Writes what the `net` child shall do to where its next start finds it.
+    pub(crate) fn hand_on_net_settings(&self, logs: &Logs) {
+        let (effective, file) = (self.effective(), self.provisioning.as_ref());
+        let settings = NetSettings {
+            host_name: self.welcome.host_name.clone(),
+            country: effective.country,
+            wifi: effective.wifi,
+            fixed_address: file.and_then(|file| file.fixed_address.clone()),
+            time_servers: file.map(|file| file.time_servers.clone()).unwrap_or_default(),
+            build_s: self.build_s,
+        };
+        if let Err(error) = settings::store(Path::new(settings::PATH), &settings) {
+            logs.say(&format!("The network settings could not be handed on: {error}."));
+        }
     }
 }
 

@@ -45,7 +45,8 @@ impl Running {
 
     /// The child reads its settings at its start; it gives its address back nowhere in between.
     fn restart_net(&mut self) {
-        self.net.replace(crate::run::net(&self.booted.welcome.host_name));
+        self.booted.hand_on_net_settings(&self.logs);
+        self.net.replace(crate::run::net());
         self.net.signal(Signal::TERM);
     }
 

@@ -45,6 +45,7 @@ pub(crate) fn run(booted: Booted, logs: &Logs) -> (Ending, Running) {
     if let (Some(disk), Some(offset)) = (&booted.disk, booted.cmdline.slot_area) {
         storage::watch(disk.device(), offset, sender.clone());
     }
+    booted.hand_on_net_settings(logs);
     let mut running = Running::new(booted, sender, logs.clone());
     let ending = running.until_stopped(&receiver);
     (ending, running)
@@ -87,7 +88,7 @@ impl Running {
         };
         Self {
             linnetd: Service::new(linnetd(booted.welcome.rescue.as_deref())),
-            net: Service::new(net(&booted.welcome.host_name)),
+            net: Service::new(net()),
             booted,
             logs,
             events,
@@ -414,11 +415,11 @@ fn linnetd(rescue: Option<&str>) -> Program {
     }
 }
 
-pub(crate) fn net(host_name: &str) -> Program {
+pub(crate) fn net() -> Program {
     Program {
         name: "net",
         path: SELF.to_owned(),
-        arguments: ["net", host_name, RUN_NET].map(str::to_owned).to_vec(),
+        arguments: ["net", RUN_NET].map(str::to_owned).to_vec(),
         unprivileged: false,
         reports: true,
     }
