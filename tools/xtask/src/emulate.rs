@@ -170,7 +170,7 @@ impl Page {
         let seconds = self.started.elapsed().as_secs_f32();
         println!("\nThe box answers after {seconds:.1} s. Whoever opens this link first owns it,");
         println!("unless somebody already does:");
-        println!("\n  {}\n", image::provision::claim_link(&host, &card.token));
+        println!("\n  {}\n", card.token.link(&host));
         println!("Your browser warns about the certificate, as with a new box: go on anyway.");
         None
     }
