@@ -61,8 +61,8 @@ pub fn compress(image: &Path, target: &Path, level: i32, budget_mib: u64) -> Res
 /// bytes whatever the number of processors.
 pub fn compress_xz(image: &Path, target: &Path) -> Result<u64> {
     let half_written = target.with_extension("part");
-    let written = xz_file(image, &half_written)
-        .with_context(|| format!("compressing {}", image.display()));
+    let written =
+        xz_file(image, &half_written).with_context(|| format!("compressing {}", image.display()));
     match written {
         Ok(bytes) => {
             fs::rename(&half_written, target)?;

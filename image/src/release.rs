@@ -106,7 +106,9 @@ fn beside(file: &str, link: &Path) -> Result<String> {
 /// The list that `linnet-init` loads modules by.
 pub fn module_list(modules: &[String]) -> String {
     let lines: String = modules.iter().map(|module| format!("/{module}\n")).collect();
-    format!("# Kernel modules that linnet-init loads, dependencies first; written with the image.\n{lines}")
+    format!(
+        "# Kernel modules that linnet-init loads, dependencies first; written with the image.\n{lines}"
+    )
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod sim;
 mod smoke;
 mod test;
 mod tidy;
+mod vm_tests;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Verb {
     Bench(bench::Options),
     /// Builds the card and boots it on an emulated Pi.
     Emulate(emulate::Options),
+    /// Named tests of a box in an emulated network.
+    Vm(vm_tests::Options),
     /// Counts instructions of the aarch64 build and says what they'd be on a Pi: an estimate.
     PiEstimate(pi_estimate::Options),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Verb::Bench(options) => bench::run(&options),
         Verb::Screenshots(options) => screenshots::run(&options),
         Verb::Emulate(options) => emulate::run(&options),
+        Verb::Vm(options) => vm_tests::run(&options),
         Verb::PiEstimate(options) => pi_estimate::run(&options),
     };
     match result {

@@ -18,6 +18,7 @@ pub(crate) enum Verb {
     Emulate,
     Test,
     Screenshots,
+    Vm,
 }
 
 /// One line of the table: how to see that it is there, where it comes from, what for.
@@ -42,8 +43,9 @@ enum Check {
     File(&'static str),
 }
 
-const ALL: &[Verb] = &[Verb::Emulate, Verb::Test, Verb::Screenshots];
-const VM: &[Verb] = &[Verb::Emulate, Verb::Test];
+const ALL: &[Verb] = &[Verb::Emulate, Verb::Test, Verb::Screenshots, Verb::Vm];
+const VM: &[Verb] = &[Verb::Emulate, Verb::Test, Verb::Vm];
+const NETWORK: &[Verb] = &[Verb::Test, Verb::Vm];
 const BROWSER: &[Verb] = &[Verb::Test, Verb::Screenshots];
 
 const NEEDS: &[Need] = &[
@@ -94,6 +96,22 @@ const NEEDS: &[Need] = &[
         backports: false,
         why: "checks the card's data after a power cut",
         verbs: VM,
+    },
+    Need {
+        tool: "dnsmasq",
+        check: Check::File("/usr/sbin/dnsmasq"),
+        package: "dnsmasq-base",
+        backports: false,
+        why: "gives addresses in the emulated network",
+        verbs: NETWORK,
+    },
+    Need {
+        tool: "ip",
+        check: Check::File("/sbin/ip"),
+        package: "iproute2",
+        backports: false,
+        why: "builds the emulated network",
+        verbs: NETWORK,
     },
     Need {
         tool: "python3 with venv",
