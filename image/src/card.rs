@@ -44,28 +44,29 @@ fn fill(
         card.write_all_at(&sector, offset)?;
     }
     let files = autoboot_files(manifest, parts)?;
-    put_fat(&card, "AUTOBOOT", layout.disk_id, layout.autoboot, &files)?;
+    let autoboot = fat::make("AUTOBOOT", layout.disk_id, layout.autoboot.bytes, &files)?;
+    put(&card, layout.autoboot, &autoboot)?;
     for copy in SlotArea::shipped() {
         card.write_all_at(&copy.bytes, layout.slot_area.start + copy.offset as u64)?;
     }
     for slot in Slot::ALL {
         let boot = layout.boot[slot.index()];
-        let files = slot_files(manifest, layout, parts, slot)?;
-        put_fat(&card, &format!("BOOT-{slot}"), layout.disk_id, boot, &files)?;
+        put(&card, boot, &boot_image(manifest, layout, parts, slot)?)?;
         put(&card, layout.root[slot.index()], root).context("the root file system")?;
     }
     Ok(())
 }
 
-fn put_fat(
-    card: &File,
-    label: &str,
-    volume_id: u32,
-    extent: Extent,
-    files: &[fat::FatFile],
-) -> Result<()> {
-    let bytes = fat::make(label, volume_id, extent.bytes, files)?;
-    put(card, extent, &bytes)
+/// The whole content of a slot's BOOT partition.
+pub fn boot_image(
+    manifest: &Manifest,
+    layout: &Layout,
+    parts: &BootParts,
+    slot: Slot,
+) -> Result<Vec<u8>> {
+    let files = slot_files(manifest, layout, parts, slot)?;
+    let extent = layout.boot[slot.index()];
+    fat::make(&format!("BOOT-{slot}"), layout.disk_id, extent.bytes, &files)
 }
 
 fn put(card: &File, extent: Extent, bytes: &[u8]) -> Result<()> {
@@ -166,7 +167,7 @@ mod tests {
         let mut area = vec![1; usize::try_from(layout.slot_area.bytes).unwrap()];
         card.read_exact_at(&mut area, layout.slot_area.start).unwrap();
         let shipped = SlotArea::fresh();
-        assert!(!shipped.data_made);
+        assert!(shipped.data.is_to_be_made());
         assert_eq!(find(&area), Ok(Found::Record(shipped.clone(), 2)));
         assert_eq!(find_older(&area), Ok(Some(shipped)));
     }

@@ -79,8 +79,12 @@ impl Debian {
         let emulator = &wanted.manifest.emulator;
         let archives = machine_sources(Path::new("/etc/apt"))?;
         let codename = codename()?;
-        let want =
-            Suites { codename: &codename, components: "main non-free-firmware", backports: false };
+        let want = Suites {
+            codename: &codename,
+            components: "main non-free-firmware",
+            backports: false,
+            sources: false,
+        };
         let folder = wanted.cache.join("apt-arm64");
         let apt = Apt::create(&folder, Scope::Arm64, &derive(&archives, want)?)?;
         progress("reading the lists of Debian's arm64 packages");

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{BufReader, Cursor};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -113,8 +113,9 @@ fn read_module(path: &Path) -> Result<Vec<u8>> {
         return Ok(packed);
     }
     let mut bytes = Vec::new();
-    lzma_rs::xz_decompress(&mut BufReader::new(Cursor::new(packed)), &mut bytes)
-        .map_err(|error| anyhow::anyhow!("{}: {error:?}", path.display()))?;
+    liblzma::read::XzDecoder::new(packed.as_slice())
+        .read_to_end(&mut bytes)
+        .with_context(|| path.display().to_string())?;
     Ok(bytes)
 }
 

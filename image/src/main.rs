@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use linnet_image::keys::Key;
 use linnet_image::publish::{Plan, check_target};
 use linnet_image::release::Buildroot;
 use linnet_image::root::Release;
@@ -36,6 +37,7 @@ struct Caller {
     tree: PathBuf,
     out: PathBuf,
     release: Release,
+    key: Key,
 }
 
 impl Caller {
@@ -47,8 +49,9 @@ impl Caller {
             release: Release {
                 version: variable("LINNET_RELEASE")?,
                 build_time_s: build_time.parse().context("SOURCE_DATE_EPOCH is no number")?,
-                kind: "release",
+                kind: variable("LINNET_KIND")?,
             },
+            key: Key::open(&PathBuf::from(variable("LINNET_KEY")?))?,
         })
     }
 }
@@ -80,8 +83,9 @@ fn run(verb: Verb) -> Result<()> {
                 overlay: caller.tree.join("overlay"),
                 out: caller.out,
                 release: caller.release,
+                key: caller.key,
             };
-            plan.write().map(drop)
+            plan.write()
         }
         Verb::Symbols { wanted, result } => compare(&wanted, &result),
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use update::bundle::Format;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,6 +16,7 @@ pub struct Manifest {
     pub boot: Boot,
     pub autoboot: Autoboot,
     pub root: Root,
+    pub update: Update,
     pub release: Release,
     pub emulator: Emulator,
 }
@@ -66,6 +68,15 @@ pub struct Root {
     pub folders: Vec<String>,
     pub links: BTreeMap<String, String>,
     pub programs: BTreeMap<String, String>,
+}
+
+/// What update bundles say besides version and images.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    pub board: String,
+    pub floor: u64,
+    pub formats: Vec<Format>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::boot::BootParts;
+use crate::keys::Key;
 use crate::layout::MIB;
 use crate::release::{Buildroot, module_list};
 use crate::root::Release;
 use crate::size::Report;
-use crate::{Manifest, audit, card, pack, root};
+use crate::{Manifest, audit, bundle, card, pack, root};
 
 /// Place of init's list of modules.
 const MODULE_LIST: &str = "etc/linnet/modules";
@@ -21,25 +21,21 @@ const MODULE_LIST: &str = "etc/linnet/modules";
 const RELEASE_FILE: &str = "etc/linnet-release";
 
 /// What is built from and to.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Plan {
     pub buildroot: Buildroot,
     pub overlay: PathBuf,
     /// Folder for the results.
     pub out: PathBuf,
     pub release: Release,
-}
-
-/// The parts of a card, ready to be put together.
-pub struct Parts {
-    pub boot: BootParts,
-    pub root: Vec<u8>,
+    /// Signs the update bundle.
+    pub key: Key,
 }
 
 impl Plan {
     /// Name of every result, without its ending.
     pub fn name(&self) -> String {
-        format!("linnet-pi4-{}", self.release.version)
+        file_name(&self.release)
     }
 
     fn path(&self, ending: &str) -> PathBuf {
@@ -47,7 +43,7 @@ impl Plan {
     }
 
     /// Stages the root, audits it, packs it and writes the card. Exceeding a budget is an error.
-    pub fn write(&self) -> Result<Parts> {
+    pub fn write(&self) -> Result<()> {
         let manifest = Manifest::load()?;
         fs::create_dir_all(&self.out)?;
         let staging = tempfile::tempdir_in(&self.out)?;
@@ -60,14 +56,17 @@ impl Plan {
         let squashfs = pack::squashfs(&folder, &staging.path().join("root.squashfs"))?;
         within_root_budget(squashfs.len() as u64, &manifest)?;
         let image = self.path("img");
-        card::write(&image, &manifest, &boot, &squashfs)?;
+        let layout = card::write(&image, &manifest, &boot, &squashfs)?;
+        let parts = bundle::Parts { layout: &layout, boot: &boot, root: &squashfs };
+        let (bundle, level) = (self.path("lup"), pack::LEVEL_RELEASE);
+        bundle::of_card(&bundle, &manifest, &parts, &self.release, level, &self.key)?;
         let budget = manifest.budget.release_compressed_mib;
         let packed = pack::compress(&image, &self.path("img.zst"), pack::LEVEL_RELEASE, budget)?;
         pack::compress_xz(&image, &self.path("img.xz"))?;
         report.weigh(&manifest, squashfs.len() as u64, packed);
         fs::write(self.path("sizes.txt"), report.text())?;
         fs::write(self.path("sizes.json"), serde_json::to_string_pretty(&report)?)?;
-        Ok(Parts { boot, root: squashfs })
+        Ok(())
     }
 
     /// Fills the root's folder; returns what it may hold.
@@ -87,6 +86,14 @@ impl Plan {
         audit::collect(&self.overlay, "", &mut overlay)?;
         allowed.extend(overlay);
         Ok(allowed)
+    }
+}
+
+/// What every published file is called, without its ending. Only a release goes without its kind.
+pub fn file_name(release: &Release) -> String {
+    match release.kind.as_str() {
+        "release" => format!("linnet-pi4-{}", release.version),
+        kind => format!("linnet-pi4-{}-{kind}", release.version),
     }
 }
 

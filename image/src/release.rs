@@ -107,7 +107,7 @@ fn beside(file: &str, link: &Path) -> Result<String> {
 pub fn module_list(modules: &[String]) -> String {
     let lines: String = modules.iter().map(|module| format!("/{module}\n")).collect();
     format!(
-        "# Kernel modules that linnet-init loads, dependencies first; written with the image.\n{lines}"
+        "# Modules that linnet-init loads, dependencies first; written with the image.\n{lines}"
     )
 }
 

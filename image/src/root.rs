@@ -23,8 +23,8 @@ pub struct Release {
     pub version: String,
     /// Seconds since 1970; the box never takes an earlier time for real.
     pub build_time_s: u64,
-    /// `release` or `emulator`.
-    pub kind: &'static str,
+    /// `release`; `test` for one that must not be published; `emulator`.
+    pub kind: String,
 }
 
 impl Release {
@@ -137,7 +137,7 @@ mod tests {
         let taken = [Taken { folder: path("deb"), files }];
         let programs = manifest.root.programs.keys();
         let programs = programs.map(|name| (name.clone(), path("program"))).collect();
-        let release = Release { version: "1.2.3".into(), build_time_s: 7, kind: "emulator" };
+        let release = Release { version: "1.2.3".into(), build_time_s: 7, kind: "emulator".into() };
         stage(&path("root"), &manifest, &path("overlay"), &taken, &programs, &release).unwrap();
         let text = fs::read_to_string(path("root/etc/linnet-release")).unwrap();
         assert_eq!(text, "version=1.2.3\nbuild_time=7\nkind=emulator\n");

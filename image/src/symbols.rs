@@ -45,7 +45,7 @@ pub fn survived(wanted: &Symbols, result: &Symbols) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "Kconfig did not take {} of {} symbols; a dependency is missing or the name is wrong:\n  {}",
+        "Kconfig did not take {} of {} symbols; a dependency or the name is wrong:\n  {}",
         lost.len(),
         wanted.len(),
         lost.join("\n  ")

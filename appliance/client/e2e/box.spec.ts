@@ -47,7 +47,7 @@ test.describe.serial("the box itself", () => {
     await expect(ada.getByText("does not run on a Linnet card")).toBeVisible();
   });
 
-  test("what needs the owner comes first, and an unset clock takes this device's time", async () => {
+  test("what needs the owner comes first; an unset clock takes this device's time", async () => {
     await ada.route("**/api/box**", (route) => answer(route, sent));
     await ada.reload();
     await expect(ada.getByText("linnet-2.local")).toBeVisible();

@@ -10,28 +10,40 @@
 //! | DATA | the only long work: fed and shown while it moves |
 //! | clock floor | certificates and log need a plausible time |
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use led::Status;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::system::{RebootCommand, reboot, sethostname};
-use update::control::{Network, VERSION, Welcome};
+use update::control::{LastEnd, NetSettings, Network, VERSION, Welcome};
+use update::provision::Provisioning;
 use update::slots::BootVerdict;
 
+use crate::board::Sensors;
 use crate::claim::{self, Offer};
 use crate::clock::{self, boot_ms};
-use crate::cmdline::{self, Cmdline};
+use crate::cmdline::{self, Cmdline, TestWord};
 use crate::disk::BootDisk;
+use crate::evidence::{self, Diary, Survived};
 use crate::facts::{self, Release};
 use crate::ledloop::LedLoop;
-use crate::limits::{CMDLINE_BYTES_MAX, LOCKED_BYTES_MAX, OPEN_FILES_MAX};
+use crate::limits::{CMDLINE_BYTES_MAX, LOCKED_BYTES_MAX, OPEN_FILES_MAX, RESET_LOOK_MS};
 use crate::logs::Logs;
 use crate::mounts::{self, BootFiles};
+use crate::net::settings;
 use crate::rawdisk::RawDisk;
+use crate::reset::{self, Hold, Pin, Progress};
+use crate::settings::{Effective, Settings};
 use crate::slotarea::SlotStore;
 use crate::watchdog::Watchdog;
 use crate::{cgroup, data, modules, smallfile, sysctl};
 
 /// Host name without a provisioning file that says otherwise.
-const HOST_NAME: &str = "linnet";
+pub(crate) const HOST_NAME: &str = "linnet";
+
+/// Init's own folder on DATA.
+const INIT_FOLDER: &str = "/data/init";
 
 /// Boot partition with `autoboot.txt` and the provisioning file.
 const AUTOBOOT_PARTITION: u32 = 1;
@@ -47,31 +59,100 @@ pub(crate) struct Booted {
     pub(crate) claim: Offer,
     pub(crate) welcome: Welcome,
     pub(crate) clock_set: bool,
+    pub(crate) settings: Settings,
+    pub(crate) provisioning: Option<Provisioning>,
+    /// When the release was built, in seconds since 1970; 0 if unknown.
+    pub(crate) build_s: u64,
+    pub(crate) diary: Option<Diary>,
+    pub(crate) last_end: Option<LastEnd>,
+    pub(crate) sensors: Sensors,
+    /// Sentences of this boot for the owner.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Booted {
+    /// What holds: the owner's word on the box before the provisioning file's.
+    pub(crate) fn effective(&self) -> Effective {
+        self.settings.over(self.provisioning.as_ref())
+    }
+
+    /// Writes what the `net` child shall do to where its next start finds it.
+    pub(crate) fn hand_on_net_settings(&self, logs: &Logs) {
+        let (effective, file) = (self.effective(), self.provisioning.as_ref());
+        let settings = NetSettings {
+            host_name: self.welcome.host_name.clone(),
+            country: effective.country,
+            wifi: effective.wifi,
+            fixed_address: file.and_then(|file| file.fixed_address.clone()),
+            time_servers: file.map(|file| file.time_servers.clone()).unwrap_or_default(),
+            build_s: self.build_s,
+        };
+        if let Err(error) = settings::store(Path::new(settings::PATH), &settings) {
+            logs.say(&format!("The network settings could not be handed on: {error}."));
+        }
+    }
 }
 
 /// Runs the steps.
 pub(crate) fn boot(logs: &Logs) -> Booted {
     let cmdline = prepare_kernel(logs);
+    let survived = evidence::survived();
     let watchdog = if cmdline.watchdog_off { Watchdog::default() } else { Watchdog::open() };
     if !watchdog.is_open() {
         logs.say("No hardware watchdog is in use; a hang will need the plug.");
     }
     let led = LedLoop::start(cmdline.led_pin, logs);
-    let mut steps = Steps { logs, led, watchdog };
+    let mut steps = Steps { logs, led, watchdog, survived, notes: Vec::new() };
     let disk = steps.find_disk(&cmdline);
     let mut slots = disk.as_ref().and_then(|disk| steps.load_slots(disk, &cmdline));
     let files = disk.as_ref().map(|disk| steps.read_files(disk)).unwrap_or_default();
     let verdict = steps.settle(&files, disk.as_ref(), slots.as_mut());
-    let rescue = steps.prepare_data(disk.as_ref(), slots.as_mut()).err();
+    let read = claim::read(files.provisioning.as_deref());
+    read.complaints.iter().for_each(|complaint| logs.say(complaint));
+    steps.look_for_reset(&cmdline, read.provisioning.as_ref(), slots.as_mut());
+    let prepared = steps.prepare_data(disk.as_ref(), slots.as_mut());
+    let (data, rescue) = (prepared.as_ref().ok(), prepared.as_ref().err().cloned());
+    let (diary, last_end) = data.map(|_| steps.open_diary()).unwrap_or_default();
+    let settings = steps.load_settings();
     let release = Release::read();
     let clock_set = steps.set_clock(&release);
-    let (claim, welcome) = steps.welcome(&files, disk.as_ref(), slots.as_ref(), &release, rescue);
-    let welcome = Welcome { boot_nonce: cmdline.health_nonce.clone(), ..welcome };
-    if let Err(error) = cgroup::make(welcome.facts.memory_bytes) {
-        logs.say(&format!("linnetd runs without a memory fence: {error}."));
+    let effective = settings.over(read.provisioning.as_ref());
+    let sensors = Sensors::of_this_board(
+        disk.as_ref().map(BootDisk::device).as_deref(),
+        data.map(PathBuf::as_path),
+    );
+    let root = disk.as_ref().map(|disk| disk.root_partition);
+    let claim = steps.offer(read.provisioning.as_ref(), slots.as_ref());
+    let welcome = Welcome {
+        version: VERSION,
+        claim: claim.offer.clone(),
+        host_name: steps.name_box(effective.host_name),
+        boot_nonce: cmdline.health_nonce.clone(),
+        rescue,
+        facts: facts::gather(&release, root),
+        network: Network::default(),
+        complaints: read.complaints,
+    };
+    cgroup::make(welcome.facts.memory_bytes).iter().for_each(|complaint| logs.say(complaint));
+    let Steps { led, watchdog, notes, .. } = steps;
+    Booted {
+        cmdline,
+        led,
+        watchdog,
+        disk,
+        slots,
+        verdict,
+        claim,
+        welcome,
+        clock_set,
+        settings,
+        provisioning: read.provisioning,
+        build_s: release.build_s,
+        diary,
+        last_end,
+        sensors,
+        notes,
     }
-    let Steps { led, watchdog, .. } = steps;
-    Booted { cmdline, led, watchdog, disk, slots, verdict, claim, welcome, clock_set }
 }
 
 /// Everything before the first device of ours.
@@ -79,7 +160,7 @@ fn prepare_kernel(logs: &Logs) -> Cmdline {
     let mut complaints = mounts::mount_early();
     logs.open_pstore();
     logs.say("Linnet starts.");
-    let path = std::path::Path::new("/proc/cmdline");
+    let path = Path::new("/proc/cmdline");
     let text = smallfile::read_bytes(path, CMDLINE_BYTES_MAX as u64).unwrap_or_default();
     let (cmdline, wrong) = cmdline::parse(&String::from_utf8_lossy(&text));
     complaints.extend(wrong);
@@ -117,6 +198,8 @@ struct Steps<'a> {
     logs: &'a Logs,
     led: LedLoop,
     watchdog: Watchdog,
+    survived: Survived,
+    notes: Vec<String>,
 }
 
 impl Steps<'_> {
@@ -181,8 +264,11 @@ impl Steps<'_> {
         if verdict != BootVerdict::Normal {
             self.logs.say(verdict.sentence());
         }
-        let reason = "the trial ended without a commit";
-        if let Some((slot, state)) = verdict.record(&facts, reason) {
+        let reason = match &self.survived.panic {
+            Some(words) => format!("the trial ended without a commit: {words}"),
+            None => "the trial ended without a commit".to_owned(),
+        };
+        if let Some((slot, state)) = verdict.record(&facts, &reason) {
             let mut area = slots.area().clone();
             area.set_slot(slot, state);
             if let Err(error) = slots.store(area) {
@@ -197,7 +283,7 @@ impl Steps<'_> {
         &mut self,
         disk: Option<&BootDisk>,
         slots: Option<&mut SlotStore>,
-    ) -> Result<(), String> {
+    ) -> Result<PathBuf, String> {
         let result = self.mount_data(disk, slots);
         self.led.show(Status::Booting);
         if let Err(reason) = &result {
@@ -213,7 +299,7 @@ impl Steps<'_> {
         &mut self,
         disk: Option<&BootDisk>,
         slots: Option<&mut SlotStore>,
-    ) -> Result<(), String> {
+    ) -> Result<PathBuf, String> {
         let disk = disk.ok_or("The boot disk was not found; the console says why.")?;
         let (led, watchdog) = (&mut self.led, &mut self.watchdog);
         let mut moving = || {
@@ -223,7 +309,98 @@ impl Steps<'_> {
         let partition = data::prepare(disk, slots, self.logs, &mut moving)?;
         mounts::mount_data(&partition.device).map_err(|error| {
             format!("The data partition cannot be mounted: {error}. Take a copy of the card first.")
-        })
+        })?;
+        Ok(partition.device)
+    }
+
+    /// A reset that was ordered outside of the running box, by pin or file.
+    fn look_for_reset(
+        &mut self,
+        cmdline: &Cmdline,
+        file: Option<&Provisioning>,
+        slots: Option<&mut SlotStore>,
+    ) {
+        let Some(slots) = slots else { return };
+        let ordered = reset::ordered_by_file(file.and_then(|file| file.factory_reset), |id| {
+            slots.area().is_spent(id)
+        });
+        if let Some(id) = ordered {
+            // This id is spent instead of the claim link's: a card that is provisioned anew for the
+            // reset has a new link, too.
+            return self.say_reset(slots.order_reset(Some(id)), "the provisioning file");
+        }
+        let why = if cmdline.test == Some(TestWord::FactoryReset) {
+            "the kernel command line"
+        } else if self.pin_is_held() {
+            "the reset pin"
+        } else {
+            return;
+        };
+        self.say_reset(slots.order_reset(file.map(|file| file.id)), why);
+    }
+
+    fn say_reset(&self, ordered: Result<(), String>, why: &str) {
+        match ordered {
+            Ok(()) => self.logs.say(&format!("A factory reset was ordered by {why}.")),
+            Err(why) => self.logs.say(&why),
+        }
+    }
+
+    /// Costs nothing unless the pin is held.
+    fn pin_is_held(&mut self) -> bool {
+        let Some(pin) = Pin::open().filter(Pin::is_low) else { return false };
+        self.logs.say("The reset pin is held; after 10 s everything on the card is erased.");
+        self.led.show(Status::LongWork);
+        let mut hold = Hold::new(boot_ms());
+        loop {
+            let now = boot_ms();
+            match hold.step(now, pin.is_low()) {
+                Progress::Held => {}
+                end => {
+                    self.led.show(Status::Booting);
+                    return end == Progress::Complete;
+                }
+            }
+            self.watchdog.feed(now);
+            std::thread::sleep(Duration::from_millis(RESET_LOOK_MS));
+        }
+    }
+
+    /// Evidence of the boot before, and the mark of this one.
+    fn open_diary(&mut self) -> (Option<Diary>, Option<LastEnd>) {
+        match Diary::open(Path::new(INIT_FOLDER), &self.survived) {
+            Ok((diary, end)) => {
+                evidence::note(&end).iter().for_each(|note| self.logs.say(note));
+                (Some(diary), Some(end))
+            }
+            Err(error) => {
+                self.logs.say(&format!("No trace of this boot can be kept: {error}."));
+                (None, None)
+            }
+        }
+    }
+
+    fn load_settings(&mut self) -> Settings {
+        let (settings, complaint) = Settings::load();
+        if let Some(complaint) = complaint {
+            self.logs.say(&complaint);
+            self.notes.push(complaint);
+        }
+        settings
+    }
+
+    fn offer(&self, file: Option<&Provisioning>, slots: Option<&SlotStore>) -> Offer {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).expect("the kernel has random numbers once init runs");
+        Offer::new(file, slots.map(SlotStore::area), random)
+    }
+
+    fn name_box(&self, chosen: Option<String>) -> String {
+        let name = chosen.unwrap_or_else(|| HOST_NAME.to_owned());
+        if let Err(error) = sethostname(name.as_bytes()) {
+            self.logs.say(&format!("The host name could not be set: {error}."));
+        }
+        name
     }
 
     fn set_clock(&mut self, release: &Release) -> bool {
@@ -231,37 +408,5 @@ impl Steps<'_> {
             self.logs.say(&format!("The clock could not be set to its floor: {error}."));
             false
         })
-    }
-
-    fn welcome(
-        &mut self,
-        files: &BootFiles,
-        disk: Option<&BootDisk>,
-        slots: Option<&SlotStore>,
-        release: &Release,
-        rescue: Option<String>,
-    ) -> (Offer, Welcome) {
-        let read = claim::read(files.provisioning.as_deref());
-        read.complaints.iter().for_each(|complaint| self.logs.say(complaint));
-        let file = read.provisioning.as_ref();
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).expect("the kernel has random numbers once init runs");
-        let offer = Offer::new(file, slots.map(SlotStore::area), random);
-        let host_name = file.and_then(|file| file.host_name.clone());
-        let host_name = host_name.unwrap_or_else(|| HOST_NAME.to_owned());
-        if let Err(error) = sethostname(host_name.as_bytes()) {
-            self.logs.say(&format!("The host name could not be set: {error}."));
-        }
-        let welcome = Welcome {
-            version: VERSION,
-            claim: offer.offer.clone(),
-            host_name,
-            boot_nonce: None,
-            rescue,
-            facts: facts::gather(release, disk.map(|disk| disk.root_partition)),
-            network: Network::default(),
-            complaints: read.complaints,
-        };
-        (offer, welcome)
     }
 }

@@ -1,5 +1,6 @@
-//! The memory fence around `linnetd`: its own budget refuses long before, so only a fault reaches
-//! the fence, and then the kernel ends `linnetd` and nothing else.
+//! The fences of memory, tasks and processor time around the services. `linnetd`'s own budget
+//! refuses long before, so only a fault reaches the fence, and then the kernel ends that service
+//! and nothing else.
 
 use std::fs;
 use std::io;
@@ -7,27 +8,42 @@ use std::path::Path;
 
 use rustix::process::Pid;
 
-use crate::limits::{FENCE_HARD_PERCENT, FENCE_SOFT_PERCENT};
+use crate::limits::{
+    FENCE_HARD_PERCENT, FENCE_SOFT_PERCENT, NET_MEMORY_BYTES_MAX, NET_TASKS_MAX, SERVER_TASKS_MAX,
+};
 
 const ROOT: &str = "/sys/fs/cgroup";
-const GROUP: &str = "/sys/fs/cgroup/linnetd";
 
-/// Makes the group with its limits.
-pub(crate) fn make(memory_bytes: u64) -> io::Result<()> {
-    // Without this the group would have no memory files.
-    fs::write(Path::new(ROOT).join("cgroup.subtree_control"), "+memory")?;
-    match fs::create_dir(GROUP) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+/// Makes the groups of the services with their limits; a sentence for each that could not be set.
+pub(crate) fn make(memory_bytes: u64) -> Vec<String> {
     let (soft, hard) = fence(memory_bytes);
-    fs::write(Path::new(GROUP).join("memory.high"), soft.to_string())?;
-    fs::write(Path::new(GROUP).join("memory.max"), hard.to_string())
+    let rows = [
+        // Without these the groups would have no files of the kind. With `cpu`, a service that
+        // spins gets the share of one process, however many threads it has.
+        ("cgroup.subtree_control", "+memory".to_owned()),
+        ("cgroup.subtree_control", "+pids".to_owned()),
+        ("cgroup.subtree_control", "+cpu".to_owned()),
+        ("linnetd/memory.high", soft.to_string()),
+        ("linnetd/memory.max", hard.to_string()),
+        ("linnetd/pids.max", SERVER_TASKS_MAX.to_string()),
+        ("net/memory.max", NET_MEMORY_BYTES_MAX.to_string()),
+        ("net/pids.max", NET_TASKS_MAX.to_string()),
+    ];
+    for group in ["linnetd", "net"] {
+        // Whatever is wrong with it, the writes below say so.
+        let _ = fs::create_dir(Path::new(ROOT).join(group));
+    }
+    let set = |(file, value): (&str, String)| {
+        let error = fs::write(Path::new(ROOT).join(file), value).err()?;
+        Some(format!("The limit {file} of the services was not set: {error}."))
+    };
+    rows.into_iter().filter_map(set).collect()
 }
 
-/// Puts a process, and so all its later threads, into the group.
-pub(crate) fn enter(pid: Pid) -> io::Result<()> {
-    fs::write(Path::new(GROUP).join("cgroup.procs"), pid.as_raw_nonzero().to_string())
+/// Puts a process, and so all that it starts later, into a group.
+pub(crate) fn enter(group: &str, pid: Pid) -> io::Result<()> {
+    let file = Path::new(ROOT).join(group).join("cgroup.procs");
+    fs::write(file, pid.as_raw_nonzero().to_string())
 }
 
 /// Where the kernel slows down and where it ends, in bytes.

@@ -49,7 +49,8 @@ pub(crate) fn persist() -> std::io::Result<()> {
     smallfile::replace(Path::new(PERSISTED), format!("{}\n", now_s()).as_bytes())
 }
 
-fn now_s() -> u64 {
+/// What the clock says, in seconds since 1970.
+pub(crate) fn now_s() -> u64 {
     u64::try_from(clock_gettime(ClockId::Realtime).tv_sec).unwrap_or(0)
 }
 

@@ -17,6 +17,33 @@ pub(crate) struct Cmdline {
     pub(crate) watchdog_off: bool,
     /// `root=`, as a help where the root's device number tells nothing.
     pub(crate) root: Option<String>,
+    /// `linnet.test=`: a fault that a test wants; never set on a released card.
+    pub(crate) test: Option<TestWord>,
+}
+
+/// Faults on request. Whoever can edit cmdline.txt holds the card anyway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TestWord {
+    /// `tryboot`: once `linnetd` is well, an orderly end with the one-shot flag of the boot loader.
+    Tryboot,
+    /// `crash-linnetd`: `linnetd` is killed right after each start.
+    CrashLinnetd,
+    /// `hang-linnetd`: each `linnetd` is stopped after its start and makes no progress.
+    HangLinnetd,
+    /// `factory-reset`: as if the reset pin had been held.
+    FactoryReset,
+}
+
+impl TestWord {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "tryboot" => Some(Self::Tryboot),
+            "crash-linnetd" => Some(Self::CrashLinnetd),
+            "hang-linnetd" => Some(Self::HangLinnetd),
+            "factory-reset" => Some(Self::FactoryReset),
+            _ => None,
+        }
+    }
 }
 
 /// Reads the command line; sentences say what was left out.
@@ -53,6 +80,10 @@ fn take(cmdline: &mut Cmdline, key: &str, value: &str) -> bool {
             cmdline.watchdog_off = value == "off";
             cmdline.watchdog_off
         }
+        "linnet.test" => {
+            cmdline.test = TestWord::parse(value);
+            cmdline.test.is_some()
+        }
         "root" => {
             cmdline.root = Some(value.to_owned());
             true
@@ -75,7 +106,7 @@ mod tests {
     fn our_keys_are_taken_and_the_kernels_are_left_alone() {
         let text = "console=ttyAMA0,115200 root=/dev/vda5 quiet linnet.slotarea=167772160 \
                     linnet.health_nonce=a-1_Z linnet.led_pin=22 \
-                    linnet.watchdog=off panic=5\n";
+                    linnet.watchdog=off linnet.test=hang-linnetd panic=5\n";
         let (cmdline, complaints) = parse(text);
         assert!(complaints.is_empty());
         let expected = Cmdline {
@@ -84,6 +115,7 @@ mod tests {
             led_pin: Some(22),
             watchdog_off: true,
             root: Some("/dev/vda5".into()),
+            test: Some(TestWord::HangLinnetd),
         };
         assert_eq!(cmdline, expected);
     }
@@ -100,6 +132,7 @@ mod tests {
             "linnet.led_pin=42",
             "linnet.led_pin=x",
             "linnet.watchdog=no",
+            "linnet.test=everything",
             &long,
         ] {
             let (cmdline, complaints) = parse(word);

@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use update::slots::DataMark;
+
 use crate::disk::{BootDisk, Partition};
 use crate::helper;
 use crate::limits::GROW_BYTES_MIN;
@@ -39,6 +41,8 @@ pub(crate) enum Mark {
     Made,
     /// The slot area says that it was not.
     NotMade,
+    /// The slot area says that the owner ordered it to be made anew.
+    Reset,
     /// There is no slot area, or no record in it can be read: a blank one is no word either.
     Unknown,
 }
@@ -62,7 +66,7 @@ pub(crate) enum Decision {
 /// The decision. `file_system_bytes` is the size that an ext4 superblock claims, if there is one.
 pub(crate) fn decide(mark: Mark, file_system_bytes: Option<u64>, partition_bytes: u64) -> Decision {
     match (mark, file_system_bytes) {
-        (Mark::NotMade, _) => Decision::Make,
+        (Mark::NotMade | Mark::Reset, _) => Decision::Make,
         (Mark::Made, None) => Decision::CheckBySpare,
         (Mark::Made | Mark::Unknown, Some(bytes)) => {
             Decision::Check { grow: bytes.saturating_add(GROW_BYTES_MIN) <= partition_bytes }
@@ -105,11 +109,21 @@ pub(crate) fn prepare(
     let bytes = partition.sectors * SECTOR_BYTES as u64;
     let mark = match &slots {
         Some(slots) if slots.is_damaged() => Mark::Unknown,
-        Some(slots) if slots.area().data_made => Mark::Made,
-        Some(_) => Mark::NotMade,
+        Some(slots) => match slots.area().data {
+            DataMark::Made => Mark::Made,
+            DataMark::NotMade => Mark::NotMade,
+            DataMark::ResetOrdered => Mark::Reset,
+        },
         None => Mark::Unknown,
     };
     let decision = decide(mark, read_ext4_bytes(&partition.device), bytes);
+    match mark {
+        Mark::NotMade => {
+            logs.say("This is the first start of the card: the data partition is being made.")
+        }
+        Mark::Reset => logs.say("Factory reset: the data partition is being made anew."),
+        Mark::Made | Mark::Unknown => {}
+    }
     match decision {
         Decision::Make => make(&partition.device, logs, moving)?,
         // resize2fs insists on a full check before it.
@@ -123,7 +137,7 @@ pub(crate) fn prepare(
     }
     if let Some(slots) = slots {
         let mut area = slots.area().clone();
-        area.data_made = true;
+        area.data = DataMark::Made;
         slots.store_for_ever(area).map_err(|error| {
             format!("The mark of the data partition was not stored: {error}. Replace the card.")
         })?;
@@ -138,7 +152,6 @@ fn read_ext4_bytes(device: &Path) -> Option<u64> {
 }
 
 fn make(device: &Path, logs: &Logs, moving: &mut dyn FnMut()) -> Result<(), String> {
-    logs.say("This is the first start of the card: the data partition is being made.");
     let device = device.to_string_lossy();
     let arguments = [MKFS_OPTIONS, &[&*device]].concat();
     let status = helper::run(MKFS, &arguments, logs, moving).map_err(|e| e.to_string())?;
@@ -202,10 +215,11 @@ mod tests {
     #[test]
     fn file_system_is_made_only_without_the_mark_whatever_lies_there() {
         let sizes = [None, Some(0), Some(GIB), Some(u64::MAX)];
-        for mark in [Mark::Made, Mark::NotMade, Mark::Unknown] {
+        for mark in [Mark::Made, Mark::NotMade, Mark::Reset, Mark::Unknown] {
             for size in sizes {
                 let makes = decide(mark, size, GIB) == Decision::Make;
-                assert_eq!(makes, mark == Mark::NotMade, "{mark:?} {size:?}");
+                let may = matches!(mark, Mark::NotMade | Mark::Reset);
+                assert_eq!(makes, may, "{mark:?} {size:?}");
             }
         }
     }

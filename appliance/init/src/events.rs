@@ -32,6 +32,8 @@ pub(crate) enum Event {
 pub(crate) enum Ending {
     /// And starts again.
     Reboot,
+    /// And starts the other slot once.
+    Tryboot,
     /// And stays off.
     PowerOff,
 }

@@ -87,6 +87,34 @@ pub(crate) const CLOCK_PERSIST_MS: u64 = 15 * 60 * 1_000;
 /// The floor is never believed beyond the build time plus this, in seconds: ten years.
 pub(crate) const CLOCK_AHEAD_S: u64 = 10 * 365 * 24 * 3_600;
 
+/// From this temperature on the owner is told, in thousandths of a degree: the Pi 4 slows down.
+pub(crate) const TEMPERATURE_WARN_MC: i32 = 80_000;
+
+/// From this share of the card's life on the owner is told, in percent.
+pub(crate) const CARD_LIFE_WARN_PERCENT: u8 = 80;
+
+/// How often power, heat and card are looked at, in milliseconds: weak supplies dip for seconds,
+/// and the driver remembers two.
+pub(crate) const BOARD_LOOK_MS: u64 = 2_000;
+
+/// Records of pstore looked at: ramoops keeps fewer.
+pub(crate) const PSTORE_FILES_MAX: usize = 32;
+
+/// Bytes read of one of them; ramoops' records have 128 KiB at most in our device tree.
+pub(crate) const PSTORE_BYTES_MAX: u64 = 256 * 1024;
+
+/// How often the log's tail goes to DATA at most, in milliseconds: 100 writes of 51 KB a day.
+pub(crate) const TAIL_KEEP_MS: u64 = 15 * 60 * 1_000;
+
+/// How long the reset pin must be held at the start, in milliseconds: no slip of a screwdriver.
+pub(crate) const RESET_HOLD_MS: u64 = 10_000;
+
+/// An interruption shorter than this is a bouncing contact, in milliseconds.
+pub(crate) const RESET_BOUNCE_MS: u64 = 100;
+
+/// How often the held pin is looked at, in milliseconds.
+pub(crate) const RESET_LOOK_MS: u64 = 10;
+
 /// The clock moved by more than this, in seconds, is shown to the owner: a day, as deletion by time
 /// could follow.
 pub(crate) const CLOCK_JUMP_S: u64 = 24 * 3_600;
@@ -100,12 +128,27 @@ pub(crate) const MODULES_MAX: usize = 64;
 /// Bytes a file of the list, of sysfs or of /proc may have.
 pub(crate) const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
 
+/// Longest settings file read, in bytes: a full one has under 1 KiB.
+pub(crate) const SETTINGS_BYTES_MAX: u64 = 16 * 1024;
+
 /// The end of DATA is a multiple of this, in sectors of 512 bytes (1 MiB).
 pub(crate) const PARTITION_ALIGN_SECTORS: u64 = 2_048;
 
 /// A file system this much smaller than its partition is grown, in bytes. ext4 leaves less than
 /// one block group of small change unused.
 pub(crate) const GROW_BYTES_MIN: u64 = 16 << 20;
+
+/// Size of a service's own /tmp in MiB: the rescue page keeps keys there, nothing else does.
+pub(crate) const PRIVATE_TMP_MIB: u32 = 16;
+
+/// Threads of `linnetd`: it has about 15, and as many again for blocking calls of the web side.
+pub(crate) const SERVER_TASKS_MAX: u32 = 128;
+
+/// Threads and processes of the network child and the Wi-Fi program that it starts.
+pub(crate) const NET_TASKS_MAX: u32 = 32;
+
+/// Memory of the network child and the Wi-Fi program, in bytes: both together need about 10 MB.
+pub(crate) const NET_MEMORY_BYTES_MAX: u64 = 64 << 20;
 
 /// Share of the memory from which the kernel takes page cache back from `linnetd`, in percent. Its
 /// budget is half of the memory; the rest up to here is cache of its own files.
@@ -115,6 +158,7 @@ pub(crate) const FENCE_SOFT_PERCENT: u64 = 75;
 /// network child need about 80 MB on the smallest board (1 GB).
 pub(crate) const FENCE_HARD_PERCENT: u64 = 85;
 
+const _: () = assert!(5 * RESET_LOOK_MS < RESET_BOUNCE_MS && RESET_BOUNCE_MS < RESET_HOLD_MS);
 const _: () = assert!(FENCE_SOFT_PERCENT < FENCE_HARD_PERCENT && FENCE_HARD_PERCENT < 100);
 const _: () = assert!(NO_PROGRESS_MS > 3 * SILENT_KILL_MS);
 const _: () = assert!(STORAGE_SILENT_MS > 3 * STORAGE_PROBE_MS);

@@ -1,9 +1,11 @@
 //! pid 1 of the box: mounts, first boot, network, supervision, LED, watchdog, clock floor, and the
 //! orderly end. One file per concern; what is decided is pure and tested, what is done is thin.
-//! Started as `linnet-init net …` it is the network child instead.
+//! Started as `linnet-init net …` it is the network child instead, as `linnet-init guard …` the
+//! step that takes a service's rights away before it starts.
 
 #![deny(unsafe_code)]
 
+mod board;
 mod boot;
 mod cgroup;
 mod claim;
@@ -13,19 +15,26 @@ mod control;
 mod data;
 mod disk;
 mod events;
+mod evidence;
 mod facts;
+mod guard;
 mod helper;
+mod keeping;
 mod ledloop;
 mod limits;
 mod logs;
 mod modules;
 mod mounts;
 mod net;
+mod orders;
 mod partitions;
 mod power;
 mod rawdisk;
+mod reset;
 mod resize;
+mod restart2;
 mod run;
+mod settings;
 mod shutdown;
 mod slotarea;
 mod smallfile;
@@ -41,6 +50,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
         Some((first, rest)) if first == "net" => network_child(rest),
+        Some((first, rest)) if first == "guard" => {
+            eprintln!("The service was not started: {}.", guard::run(rest));
+            ExitCode::FAILURE
+        }
         _ if std::process::id() == 1 => init(),
         _ => {
             eprintln!(

@@ -1,232 +1,224 @@
-//! The `net` child: brings the interface up and keeps an address by DHCP. It is the same binary,
-//! started as `linnet-init net HOSTNAME FOLDER`; all that comes from the network is parsed here,
-//! without root. It reports to init with frames on stdout and writes resolv.conf into FOLDER.
+//! The `net` child: interfaces, addresses, the announced name, the time. It is the same binary,
+//! started as `linnet-init net FOLDER`; all that comes from the network is parsed here, without
+//! root. It takes its settings from the file that init left, reports to init with frames on stdout
+//! and writes resolv.conf into FOLDER. New settings mean a new process.
 
+mod announce;
 mod dhcp;
+mod files;
 mod filter;
+mod fixed;
+mod follower;
+mod ipv6;
 mod keeper;
+mod limits;
 mod link;
 mod netlink;
 mod privileges;
+pub(crate) mod settings;
+mod time;
+mod wifi;
 
-use std::fs;
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use update::control::{FromNet, Network, write_frame};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use update::control::{FromNet, LinkKind, NetSettings, Network, write_frame};
 
 use crate::clock::boot_ms;
-use crate::smallfile;
-use dhcp::{Dhcp, News, Wire};
-use keeper::{Keeper, Lease, Step};
-use link::Link;
+use announce::Announcer;
+use files::Files;
+use follower::Follower;
+use limits::{LINKS_LOOK_MS, LOOK};
 use netlink::Netlink;
-
-/// How often link state is looked at, and how long an interface is waited for at a time.
-const LOOK: Duration = Duration::from_millis(500);
-
-/// Without a lease for this long the owner is told, in milliseconds.
-const SILENCE_MS: u64 = 20_000;
+use wifi::Station;
 
 /// Why the child ends; init starts it again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NetError {
-    #[error("usage: linnet-init net HOSTNAME FOLDER")]
+    #[error("usage: linnet-init net FOLDER")]
     Usage,
     #[error("root could not be given up: {0}")]
     Privileges(io::Error),
     #[error("the kernel's network settings cannot be reached: {0}")]
     Netlink(io::Error),
-    #[error("the interface {0} cannot be used for DHCP: {1}")]
-    Interface(String, io::Error),
+    #[error("signals cannot be watched: {0}")]
+    Signals(io::Error),
+    #[error("packets cannot be waited for: {0}")]
+    Wait(io::Error),
     #[error("init does not listen any more")]
     Report,
 }
 
-/// Runs until something breaks.
+/// Runs until init says stop or something breaks.
 pub(crate) fn run(arguments: &[String]) -> Result<(), NetError> {
-    let [host_name, folder] = arguments else { return Err(NetError::Usage) };
+    let [folder] = arguments else { return Err(NetError::Usage) };
     privileges::give_up().map_err(NetError::Privileges)?;
-    let mut netlink = Netlink::open().map_err(NetError::Netlink)?;
-    // Without loopback the server's own health check cannot work.
-    netlink.set_up(link::LOOPBACK_INDEX).map_err(NetError::Netlink)?;
-    // smoltcp keeps options by reference; one name for the life of the process.
-    let host_name: &'static str = Box::leak(host_name.clone().into_boxed_str());
-    let mut reported = None;
-    loop {
-        let Some(link) = link::choose(Path::new("/sys/class/net")) else {
-            report(&mut reported, Network::default())?;
-            std::thread::sleep(LOOK);
-            continue;
-        };
-        netlink.set_up(link.index).map_err(NetError::Netlink)?;
-        let dhcp = Dhcp::open(&link, host_name)
-            .map_err(|error| NetError::Interface(link.name.clone(), error))?;
-        let files = Files { folder: PathBuf::from(folder) };
-        Follower::new(link, netlink, files).follow(dhcp, &mut reported)?;
-        netlink = Netlink::open().map_err(NetError::Netlink)?;
+    let settings = settings::load(Path::new(settings::PATH)).unwrap_or_else(|error| {
+        eprintln!("The network settings cannot be read ({error}); DHCP is used.");
+        NetSettings { host_name: "linnet".to_owned(), ..NetSettings::default() }
+    });
+    let mut child = Child::open(settings, Files::new(PathBuf::from(folder)))?;
+    while !child.ended.load(Ordering::Relaxed) {
+        child.turn()?;
+        child.wait()?;
     }
-}
-
-fn report(reported: &mut Option<Network>, now: Network) -> Result<(), NetError> {
-    if reported.as_ref() != Some(&now) {
-        // std buffers stdout by lines, and a frame is none.
-        let mut stdout = io::stdout().lock();
-        write_frame(&mut stdout, &FromNet::Network(now.clone())).map_err(|_| NetError::Report)?;
-        stdout.flush().map_err(|_| NetError::Report)?;
-        *reported = Some(now);
-    }
+    child.announcer.end();
     Ok(())
 }
 
-/// One interface from its appearance to its end.
-struct Follower {
-    link: Link,
-    netlink: Netlink,
-    files: Files,
-    keeper: Keeper,
-    up: bool,
-    up_at_ms: u64,
-    told: bool,
+/// Writes one report. Called by several threads; a frame goes out whole.
+fn report(report: &FromNet) -> Result<(), NetError> {
+    // std buffers stdout by lines, and a frame is none.
+    let mut stdout = io::stdout().lock();
+    write_frame(&mut stdout, report).map_err(|_| NetError::Report)?;
+    stdout.flush().map_err(|_| NetError::Report)
 }
 
-impl Follower {
-    fn new(link: Link, netlink: Netlink, files: Files) -> Self {
-        let keeper = Keeper::new(files.held(), boot_ms());
-        Self { link, netlink, files, keeper, up: false, up_at_ms: 0, told: false }
+/// Everything that the main thread keeps.
+struct Child {
+    settings: NetSettings,
+    host_name: &'static str,
+    files: Files,
+    netlink: Netlink,
+    followers: Vec<Follower>,
+    announcer: Announcer,
+    station: Option<Station>,
+    time: time::Handle,
+    ended: Arc<AtomicBool>,
+    reported: Option<Network>,
+    name_servers: Vec<Ipv4Addr>,
+    looked_at_ms: Option<u64>,
+}
+
+impl Child {
+    fn open(settings: NetSettings, files: Files) -> Result<Self, NetError> {
+        let ended = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGTERM, ended.clone())
+            .map_err(NetError::Signals)?;
+        let mut netlink = Netlink::open().map_err(NetError::Netlink)?;
+        // Without loopback the server's own health check cannot work.
+        netlink.set_up(link::LOOPBACK_INDEX).map_err(NetError::Netlink)?;
+        // smoltcp keeps options by reference; one name for the life of the process.
+        let host_name: &'static str = Box::leak(settings.host_name.clone().into_boxed_str());
+        Ok(Self {
+            host_name,
+            announcer: Announcer::new(&settings.host_name, files.clone()),
+            station: Station::new(&settings, files.clone()),
+            time: time::Handle::start(&settings),
+            settings,
+            files,
+            netlink,
+            followers: Vec::new(),
+            ended,
+            reported: None,
+            name_servers: Vec::new(),
+            looked_at_ms: None,
+        })
     }
 
-    fn follow(
-        mut self,
-        mut dhcp: Dhcp<Wire>,
-        reported: &mut Option<Network>,
-    ) -> Result<(), NetError> {
-        while let Some(up) = self.link.carrier() {
-            let now = boot_ms();
-            self.on_carrier(up, now, &mut dhcp);
-            let news = dhcp.poll(now);
-            let steps = match news {
-                Some(News::Lease(lease)) => self.keeper.on_lease(lease),
-                Some(News::Lost) => self.keeper.on_lost(now),
-                None => self.keeper.on_tick(now),
-            };
-            for step in steps {
-                self.apply(&step);
-            }
-            self.tell_silence(now);
-            report(reported, self.state())?;
-            let failed = |error| NetError::Interface(self.link.name.clone(), error);
-            dhcp.wait(LOOK, boot_ms()).map_err(failed)?;
+    fn turn(&mut self) -> Result<(), NetError> {
+        let now = boot_ms();
+        self.adopt(now);
+        let netlink = &mut self.netlink;
+        self.followers.retain_mut(|follower| follower.turn(netlink, now));
+        if let Some(station) = &mut self.station {
+            let links = self.followers.iter().map(|follower| &follower.link);
+            station.turn(links.into_iter().find(|link| link.kind == LinkKind::Wifi), now);
         }
-        eprintln!("The interface {} went away.", self.link.name);
+        let network = self.network();
+        self.announcer.turn(network.address.is_some(), now);
+        let network = Network { announced: self.announcer.announced(), ..network };
+        self.pass_on_servers();
+        if self.reported.as_ref() != Some(&network) {
+            report(&FromNet::Network(network.clone()))?;
+            self.reported = Some(network);
+        }
         Ok(())
     }
 
-    fn on_carrier(&mut self, up: bool, now_ms: u64, dhcp: &mut Dhcp<Wire>) {
-        if up && !self.up {
-            // Perhaps another network: ask anew, and keep the old address until the answer.
-            self.keeper.on_link_up(now_ms);
-            dhcp.restart();
-            self.up_at_ms = now_ms;
-            self.told = false;
-        } else if !up && self.up {
-            eprintln!("The network cable of {} was unplugged.", self.link.name);
+    /// Looks for interfaces that are new.
+    fn adopt(&mut self, now_ms: u64) {
+        if self.looked_at_ms.is_some_and(|at| now_ms < at + LINKS_LOOK_MS) {
+            return;
         }
-        self.up = up;
-    }
-
-    fn tell_silence(&mut self, now_ms: u64) {
-        let silent = self.up && !self.keeper.is_confirmed();
-        if silent && !self.told && now_ms.saturating_sub(self.up_at_ms) >= SILENCE_MS {
-            self.told = true;
-            let name = &self.link.name;
-            eprintln!(
-                "No DHCP server answers on {name} yet; check that the router gives addresses."
-            );
+        self.looked_at_ms = Some(now_ms);
+        for link in link::list(Path::new("/sys/class/net")) {
+            // Without a network to join, the radio stays off.
+            let unwanted = link.kind == LinkKind::Wifi && self.station.is_none();
+            if unwanted || self.followers.iter().any(|follower| follower.link == link) {
+                continue;
+            }
+            let name = link.name.clone();
+            let files = self.files.clone();
+            let (netlink, settings) = (&mut self.netlink, &self.settings);
+            match Follower::open(link, netlink, files, self.host_name, settings, now_ms) {
+                Ok(follower) => self.followers.push(follower),
+                Err(error) => eprintln!("The interface {name} cannot be used: {error}."),
+            }
         }
     }
 
-    fn apply(&mut self, step: &Step) {
-        let index = self.link.index;
-        let result = match step {
-            Step::RemoveAddress(address, prefix) => {
-                self.netlink.remove_address(index, *address, *prefix)
-            }
-            Step::SetAddress(address, prefix) => {
-                let (name, ours) = (&self.link.name, format!("{address}/{prefix}"));
-                eprintln!("The box has the address {ours} on {name}.");
-                self.netlink.set_address(index, *address, *prefix)
-            }
-            Step::SetRouter(router) => self.netlink.set_default_route(index, *router),
-            Step::RemoveRouter(router) => self.netlink.remove_default_route(index, *router),
-            Step::Store(lease) => self.files.store(lease.as_ref()),
+    /// The interface in use: one with an address before one without, a cable before a radio.
+    fn preferred(&self) -> Option<&Follower> {
+        let rank = |follower: &&Follower| {
+            let usable = follower.is_up() && follower.lease().is_some();
+            (!usable, !follower.is_up(), follower.link.kind as u8)
         };
-        if let Err(error) = result {
-            eprintln!("A network setting was not made ({step:?}): {error}.");
-        }
+        self.followers.iter().min_by_key(rank)
     }
 
-    fn state(&self) -> Network {
-        let held = self.keeper.held();
+    fn network(&self) -> Network {
+        let complaints = self.followers.iter().filter_map(Follower::complaint);
+        let complaints = complaints.chain(self.station.as_ref().and_then(Station::complaint));
+        let complaints = complaints.collect();
+        let wifi = self.station.as_ref().map(Station::state);
+        let Some(follower) = self.preferred() else {
+            return Network { complaints, wifi, ..Network::default() };
+        };
         Network {
-            interface: Some(self.link.name.clone()),
-            link: self.up,
-            address: held.map(|lease| (lease.address, lease.prefix)),
-            ..Network::default()
+            interface: Some(follower.link.name.clone()),
+            kind: Some(follower.link.kind),
+            link: follower.is_up(),
+            address: follower.lease().map(|lease| (lease.address, lease.prefix)),
+            addresses_v6: ipv6::addresses(&follower.link.name),
+            announced: None,
+            wifi,
+            complaints,
         }
     }
-}
 
-/// The files that outlive this process.
-struct Files {
-    folder: PathBuf,
-}
-
-impl Files {
-    /// What an earlier process of this boot had set.
-    fn held(&self) -> Option<Lease> {
-        let text = smallfile::read_text(self.folder.join("lease"))?;
-        let (address, prefix) = text.split_once('/')?;
-        let (address, prefix) = (address.parse().ok()?, prefix.parse().ok()?);
-        Some(Lease { address, prefix, router: None, name_servers: Vec::new() })
-    }
-
-    fn store(&self, lease: Option<&Lease>) -> io::Result<()> {
-        let servers = lease.map(|lease| lease.name_servers.as_slice()).unwrap_or_default();
-        let lines: String = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
-        smallfile::replace(&self.folder.join("resolv.conf"), lines.as_bytes())?;
-        let path = self.folder.join("lease");
-        match lease {
-            Some(lease) => {
-                let text = format!("{}/{}\n", lease.address, lease.prefix);
-                smallfile::replace(&path, text.as_bytes())
+    /// Name and time servers of the interface in use.
+    fn pass_on_servers(&mut self) {
+        let lease = self.preferred().and_then(Follower::lease);
+        let names = lease.map(|lease| lease.name_servers.clone()).unwrap_or_default();
+        let times = lease.map(|lease| lease.time_servers.clone()).unwrap_or_default();
+        let address = lease.map(|lease| lease.address);
+        if names != self.name_servers {
+            if let Err(error) = self.files.name_servers(&names) {
+                eprintln!("The list of name servers could not be written: {error}.");
             }
-            None => fs::remove_file(path),
+            self.name_servers = names;
         }
+        self.time.on_network(address, times);
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lease_outlives_the_process_and_name_servers_are_listed() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = Files { folder: folder.path().to_owned() };
-        assert_eq!(files.held(), None);
-        let lease = Lease {
-            address: [10, 0, 2, 15].into(),
-            prefix: 24,
-            router: None,
-            name_servers: vec![[10, 0, 2, 3].into(), [1, 1, 1, 1].into()],
-        };
-        files.store(Some(&lease)).unwrap();
-        assert_eq!(files.held().map(|held| (held.address, held.prefix)), Some((lease.address, 24)));
-        let text = fs::read_to_string(folder.path().join("resolv.conf")).unwrap();
-        assert_eq!(text, "nameserver 10.0.2.3\nnameserver 1.1.1.1\n");
-        files.store(None).unwrap();
-        assert_eq!(files.held(), None);
+    /// Until a packet comes, something is due, or it is time to look at the links again.
+    fn wait(&mut self) -> Result<(), NetError> {
+        let now = boot_ms();
+        let due = self.followers.iter_mut().filter_map(|follower| follower.pause(now)).min();
+        let pause = due.map_or(LOOK, |due| due.min(LOOK)).max(Duration::from_millis(1));
+        let words = self.station.as_ref().and_then(Station::descriptor);
+        let fds = self.followers.iter().flat_map(Follower::descriptors).chain(words);
+        let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        let pause = Timespec::try_from(pause).expect("half a second fits into a timespec");
+        match poll(&mut fds, Some(&pause)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(NetError::Wait(error.into())),
+        }
     }
 }

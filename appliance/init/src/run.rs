@@ -5,27 +5,28 @@ use std::time::Duration;
 
 use rustix::process::{Signal, WaitOptions, wait};
 use update::control::{
-    ClockReport, FromInit, FromNet, Health, LedHint, Network, SOCKET_PATH, Status, ToInit, VERSION,
+    BoardHealth, ClockReport, FromInit, FromNet, Health, LedHint, Network, SOCKET_PATH, ToInit,
+    VERSION,
 };
 use update::control::{read_frame, sentence};
-use update::slots::{BootVerdict, SlotState};
+use update::slots::BootVerdict;
 
+use crate::board;
 use crate::boot::Booted;
 use crate::clock::{self, boot_ms};
+use crate::cmdline::TestWord;
 use crate::control::{self, ConnectionId, Connections};
 use crate::events::{self, Ending, Event};
-use crate::limits::{CLOCK_PERSIST_MS, EVENTS_MAX, SILENT_KILL_MS, TICK_MS};
+use crate::limits::{BOARD_LOOK_MS, CLOCK_PERSIST_MS, EVENTS_MAX, SILENT_KILL_MS, TICK_MS};
 use crate::logs::Logs;
 use crate::mounts::{DATA_LINNET, RUN_NET};
+use crate::orders::refused;
 use crate::status;
-use crate::supervise::{Program, Service};
+use crate::supervise::{Program, SELF, Service};
 use crate::watchdog::Vigil;
-use crate::{cgroup, power, storage};
+use crate::{power, storage};
 
 const LINNETD: &str = "/usr/bin/linnetd";
-
-/// This very binary, whatever it is called.
-const SELF: &str = "/proc/self/exe";
 
 /// Runs until the box is to stop; hands back what the orderly end needs.
 pub(crate) fn run(booted: Booted, logs: &Logs) -> (Ending, Running) {
@@ -41,6 +42,7 @@ pub(crate) fn run(booted: Booted, logs: &Logs) -> (Ending, Running) {
     if let (Some(disk), Some(offset)) = (&booted.disk, booted.cmdline.slot_area) {
         storage::watch(disk.device(), offset, sender.clone());
     }
+    booted.hand_on_net_settings(logs);
     let mut running = Running::new(booted, sender, logs.clone());
     let ending = running.until_stopped(&receiver);
     (ending, running)
@@ -48,20 +50,24 @@ pub(crate) fn run(booted: Booted, logs: &Logs) -> (Ending, Running) {
 
 /// Everything that the main loop knows.
 pub(crate) struct Running {
-    booted: Booted,
-    logs: Logs,
+    pub(crate) booted: Booted,
+    pub(crate) logs: Logs,
     events: SyncSender<Event>,
-    linnetd: Service,
-    net: Service,
-    connections: Connections,
+    pub(crate) linnetd: Service,
+    pub(crate) net: Service,
+    pub(crate) connections: Connections,
     vigil: Vigil,
-    facts: status::Facts,
-    network: Network,
-    clock: Option<ClockReport>,
+    pub(crate) facts: status::Facts,
+    pub(crate) network: Network,
+    pub(crate) clock: Option<ClockReport>,
+    pub(crate) board: BoardHealth,
+    board_said: Vec<String>,
+    looked_at_ms: u64,
     heard_at_ms: u64,
     persisted_at_ms: u64,
     running_said: bool,
     complaint: Option<&'static str>,
+    pub(crate) crash_kept_at_ms: Option<u64>,
 }
 
 impl Running {
@@ -79,7 +85,7 @@ impl Running {
         };
         Self {
             linnetd: Service::new(linnetd(booted.welcome.rescue.as_deref())),
-            net: Service::new(net(&booted.welcome.host_name)),
+            net: Service::new(net()),
             booted,
             logs,
             events,
@@ -87,11 +93,15 @@ impl Running {
             vigil: Vigil::new(now),
             facts,
             network: Network::default(),
+            board: BoardHealth::default(),
+            board_said: Vec::new(),
+            looked_at_ms: 0,
             clock: None,
             heard_at_ms: now,
             persisted_at_ms: now,
             running_said: false,
             complaint: None,
+            crash_kept_at_ms: None,
         }
     }
 
@@ -129,23 +139,42 @@ impl Running {
         self.linnetd.start_if_due(now_ms, &self.logs);
         if self.linnetd.starts() != starts {
             self.heard_at_ms = now_ms;
-            self.fence_in();
+            self.play_fault();
         }
         self.kill_silent(now_ms);
         self.feed(now_ms);
         if now_ms >= self.persisted_at_ms + CLOCK_PERSIST_MS {
             self.persisted_at_ms = now_ms;
             self.persist_clock();
+            self.keep_tail();
+        }
+        if now_ms >= self.looked_at_ms + BOARD_LOOK_MS {
+            self.looked_at_ms = now_ms;
+            self.look_at_board();
         }
         self.facts.failed = self.booted.welcome.rescue.is_some() || self.linnetd.is_failing();
         self.booted.led.show(status::choose(&self.facts));
     }
 
-    /// The kernel's memory fence; where there is none the boot has said so.
-    fn fence_in(&self) {
-        if let Some((pid, _)) = self.linnetd.running() {
-            let _ = cgroup::enter(pid);
+    /// What a test asked for on the command line.
+    fn play_fault(&self) {
+        let (signal, said) = match self.booted.cmdline.test {
+            Some(TestWord::CrashLinnetd) => (Signal::KILL, "Test: linnetd is killed at its start."),
+            Some(TestWord::HangLinnetd) => (Signal::STOP, "Test: linnetd is stopped at its start."),
+            _ => return,
+        };
+        self.logs.say(said);
+        self.linnetd.signal(signal);
+    }
+
+    /// Power, heat and card; each trouble is said when it comes up.
+    fn look_at_board(&mut self) {
+        self.board = self.booted.sensors.read(&self.board);
+        let notes = board::notes(&self.board);
+        for note in notes.iter().filter(|note| !self.board_said.contains(note)) {
+            self.logs.say(note);
         }
+        self.board_said = notes;
     }
 
     fn kill_silent(&mut self, now_ms: u64) {
@@ -166,6 +195,7 @@ impl Running {
         if complaint != self.complaint {
             complaint.iter().for_each(|complaint| self.logs.say(complaint));
             self.complaint = complaint;
+            self.note_stuck(complaint);
         }
         if self.vigil.may_feed(now_ms) {
             self.booted.watchdog.feed(now_ms);
@@ -194,6 +224,7 @@ impl Running {
             if self.linnetd.on_exit(pid, status, now, &self.logs) {
                 self.facts.healthy = false;
                 self.facts.hint = LedHint::Nothing;
+                self.keep_crash(now);
             } else if self.net.on_exit(pid, status, now, &self.logs) {
                 self.on_network(Network::default());
             }
@@ -208,7 +239,7 @@ impl Running {
     }
 
     /// The clock is better than its floor from now on, and so is the next boot's.
-    fn on_clock(&mut self, report: ClockReport) {
+    pub(crate) fn on_clock(&mut self, report: ClockReport) {
         if let Some(line) = clock::sentence(self.clock.as_ref(), &report) {
             self.logs.say(&line);
         }
@@ -227,10 +258,7 @@ impl Running {
             ToInit::Hello { version, .. } => refused(&format!(
                 "linnetd speaks version {version} of the control protocol, init speaks {VERSION}."
             )),
-            ToInit::Health(health) => {
-                self.on_health(&health);
-                return None;
-            }
+            ToInit::Health(health) => return self.on_health(&health),
             ToInit::LedHint(hint) => {
                 self.facts.hint = hint;
                 return None;
@@ -242,6 +270,12 @@ impl Running {
             }
             ToInit::Reboot => return self.stop(id, Ending::Reboot),
             ToInit::PowerOff => return self.stop(id, Ending::PowerOff),
+            ToInit::Set(setting) => self.on_setting(setting),
+            ToInit::SetTime { unix_ms } => self.on_time(unix_ms),
+            ToInit::FactoryReset => match self.on_factory_reset() {
+                Some(refused) => refused,
+                None => return self.stop(id, Ending::Reboot),
+            },
         };
         self.connections.send(id, &answer);
         None
@@ -252,7 +286,7 @@ impl Running {
         Some(ending)
     }
 
-    fn on_health(&mut self, health: &Health) {
+    fn on_health(&mut self, health: &Health) -> Option<Ending> {
         let now = boot_ms();
         self.vigil.on_health(now, health.ok, health.progress);
         if self.facts.healthy && !health.ok {
@@ -265,8 +299,10 @@ impl Running {
             self.say_running(health, now);
         }
         if health.ok && !health.claimed {
-            self.booted.claim.show(&self.logs);
+            self.booted.claim.show(&self.network, &self.logs);
         }
+        let tries = health.ok && self.booted.cmdline.test == Some(TestWord::Tryboot);
+        tries.then_some(Ending::Tryboot)
     }
 
     /// Once per boot: the line that harnesses wait for. With a nonce on the command line only a
@@ -291,29 +327,6 @@ impl Running {
         match slots.store_for_ever(area) {
             Ok(()) => FromInit::Done,
             Err(error) => refused(&format!("The slot area could not be written: {error}.")),
-        }
-    }
-
-    fn status(&self) -> Status {
-        let slots = self.booted.slots.as_ref().map(|slots| slots.area().slots.clone());
-        Status {
-            uptime_ms: boot_ms(),
-            slots: slots.unwrap_or([SlotState::Empty, SlotState::Empty]),
-            boot: self.booted.verdict,
-            starts: self.linnetd.starts(),
-            clock_set: self.facts.clock_set,
-            clock: self.clock.clone(),
-            watchdog: self.booted.watchdog.is_open(),
-            network: self.network.clone(),
-        }
-    }
-
-    pub(crate) fn persist_clock(&self) {
-        if self.booted.welcome.rescue.is_some() {
-            return;
-        }
-        if let Err(error) = clock::persist() {
-            self.logs.say(&format!("The time could not be stored: {error}."));
         }
     }
 
@@ -348,10 +361,6 @@ impl Running {
     pub(crate) fn feed_end(&mut self) {
         self.booted.watchdog.feed(boot_ms());
     }
-}
-
-fn refused(reason: &str) -> FromInit {
-    FromInit::Refused { reason: sentence(reason) }
 }
 
 /// The start of the line, when it is due.
@@ -390,17 +399,17 @@ fn linnetd(rescue: Option<&str>) -> Program {
         name: "linnetd",
         path: LINNETD.to_owned(),
         arguments: pairs.flat_map(|(key, value)| [key.to_owned(), value.to_owned()]).collect(),
-        unprivileged: true,
+        guard: Some("linnetd"),
         reports: false,
     }
 }
 
-fn net(host_name: &str) -> Program {
+pub(crate) fn net() -> Program {
     Program {
         name: "net",
         path: SELF.to_owned(),
-        arguments: ["net", host_name, RUN_NET].map(str::to_owned).to_vec(),
-        unprivileged: false,
+        arguments: ["net", RUN_NET].map(str::to_owned).to_vec(),
+        guard: Some("net"),
         reports: true,
     }
 }
@@ -432,7 +441,7 @@ mod tests {
         assert!(!linnetd(None).arguments.contains(&"--rescue".to_owned()));
         let program = linnetd(Some("why"));
         assert_eq!(program.arguments[program.arguments.len() - 2..], ["--rescue", "why"]);
-        assert!(program.unprivileged);
+        assert_eq!(program.guard, Some("linnetd"));
     }
 
     #[test]

@@ -10,15 +10,20 @@ use crate::events::Ending;
 use crate::limits::STOP_GRACE_MS;
 use crate::logs::{self, Logs};
 use crate::mounts;
+use crate::restart2;
 use crate::run::Running;
 
 /// How long a killed service may take to vanish, in milliseconds.
 const KILL_MS: u64 = 2_000;
 
+/// The boot loader's words: partition 0 is "as autoboot.txt says", with its [tryboot] section.
+const TRYBOOT: &std::ffi::CStr = c"0 tryboot";
+
 /// Ends everything. Does not return on a real machine.
 pub(crate) fn end(ending: Ending, running: &mut Running, logs: &Logs) {
     logs.say(match ending {
         Ending::Reboot => "The box restarts.",
+        Ending::Tryboot => "The box restarts to try the other slot once.",
         Ending::PowerOff => "The box goes off.",
     });
     running.begin_end(u32::try_from(STOP_GRACE_MS).unwrap_or(u32::MAX));
@@ -27,17 +32,33 @@ pub(crate) fn end(ending: Ending, running: &mut Running, logs: &Logs) {
         running.kill_left();
         wait(running, KILL_MS);
     }
-    running.persist_clock();
+    running.end_diary();
     rustix::fs::sync();
     mounts::unmount_data(logs);
     rustix::fs::sync();
-    let (command, done) = match ending {
-        Ending::Reboot => (RebootCommand::Restart, "linnet-init: restarting"),
-        Ending::PowerOff => (RebootCommand::PowerOff, "linnet-init: powering off"),
+    let error = stop_machine(ending);
+    logs.say(&format!("The kernel refused to stop: {error}. Pull the plug; all is stored."));
+}
+
+/// Returns only with an error.
+fn stop_machine(ending: Ending) -> std::io::Error {
+    let plain = |command| match reboot(command) {
+        Ok(()) => std::io::Error::other("nothing happened"),
+        Err(error) => error.into(),
     };
-    logs::console(done);
-    if let Err(error) = reboot(command) {
-        logs.say(&format!("The kernel refused to stop: {error}. Pull the plug; all is stored."));
+    match ending {
+        Ending::Reboot => {
+            logs::console("linnet-init: restarting");
+            plain(RebootCommand::Restart)
+        }
+        Ending::Tryboot => {
+            logs::console("linnet-init: restarting with tryboot");
+            restart2::restart(TRYBOOT)
+        }
+        Ending::PowerOff => {
+            logs::console("linnet-init: powering off");
+            plain(RebootCommand::PowerOff)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use update::claim::ProvisioningId;
 use update::limits::SLOT_AREA_BYTES;
 use update::slots::{Found, SlotArea, find, find_older};
 
@@ -59,6 +60,14 @@ impl SlotStore {
         Ok(())
     }
 
+    /// Orders a factory reset and ends the claim link `id`; an error is a sentence.
+    pub(crate) fn order_reset(&mut self, id: Option<ProvisioningId>) -> Result<(), String> {
+        let mut area = self.area.clone();
+        area.order_reset(id).map_err(|error| format!("The box cannot be reset: {error}."))?;
+        self.store_for_ever(area)
+            .map_err(|error| format!("The slot area could not be written: {error}."))
+    }
+
     /// Stores what must never be taken back, the mark of DATA and spent claims, in both copies: one
     /// lost block must not bring a state back in which DATA would be made anew.
     pub(crate) fn store_for_ever(&mut self, area: SlotArea) -> io::Result<()> {
@@ -78,6 +87,8 @@ impl SlotStore {
 mod tests {
     use std::fs::File;
     use std::os::unix::fs::FileExt;
+
+    use update::slots::DataMark;
 
     use super::*;
 
@@ -115,10 +126,10 @@ mod tests {
     fn stored_state_is_there_after_the_next_start() {
         let file = card();
         let mut store = load(&file);
-        assert!(!store.area().data_made && !store.is_damaged());
-        for made in [true, false, true] {
+        assert!(store.area().data.is_to_be_made() && !store.is_damaged());
+        for mark in [DataMark::Made, DataMark::NotMade, DataMark::Made] {
             let mut area = store.area().clone();
-            area.data_made = made;
+            area.data = mark;
             store.store(area).unwrap();
             assert_eq!(load(&file).area(), store.area());
         }
@@ -133,7 +144,7 @@ mod tests {
             let file = card();
             let mut store = load(&file);
             let mut area = store.area().clone();
-            area.data_made = true;
+            area.data = DataMark::Made;
             store.store_for_ever(area.clone()).unwrap();
             file.write_all_at(&[0x55; 4096], AT + lost as u64).unwrap();
             let store = load(&file);
@@ -146,7 +157,7 @@ mod tests {
     fn state_in_both_copies_costs_no_write_and_a_copy_left_behind_catches_up() {
         let file = card();
         let mut area = load(&file).area().clone();
-        area.data_made = true;
+        area.data = DataMark::Made;
         load(&file).store(area.clone()).unwrap();
         // The power went between the two writes.
         let mut store = load(&file);
@@ -163,7 +174,7 @@ mod tests {
         let mut area = store.area().clone();
         area.set_slot(update::slots::Slot::B, update::slots::SlotState::Written);
         store.store(area).unwrap();
-        assert!(load(&file).area().data_made);
+        assert_eq!(load(&file).area().data, DataMark::Made);
     }
 
     #[test]
@@ -172,7 +183,7 @@ mod tests {
             let file = blank_card();
             file.write_all_at(&[fill; SLOT_AREA_BYTES], AT).unwrap();
             let store = load(&file);
-            assert!(store.is_damaged() && store.area().data_made, "{fill:#x}");
+            assert!(store.is_damaged() && !store.area().data.is_to_be_made(), "{fill:#x}");
         }
     }
 
@@ -183,5 +194,18 @@ mod tests {
         assert!(store.is_damaged());
         store.store(store.area().clone()).unwrap();
         assert!(!load(&file).is_damaged());
+    }
+
+    #[test]
+    fn ordered_reset_outlives_the_loss_of_either_copy_and_its_claim_link_is_dead() {
+        for lost in [0, SLOT_AREA_BYTES / 2] {
+            let file = card();
+            let id = ProvisioningId::from_random([7; 16]);
+            load(&file).order_reset(Some(id)).unwrap();
+            file.write_all_at(&[0x55; 4096], AT + lost as u64).unwrap();
+            let store = load(&file);
+            assert_eq!(store.area().data, DataMark::ResetOrdered);
+            assert!(store.area().is_spent(&id));
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Small files of /proc, /sys, /etc and /data: read with a bound, replaced so that a power cut
 //! leaves the old content or the new one.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::limits::SMALL_FILE_BYTES_MAX;
@@ -25,8 +26,19 @@ pub(crate) fn read_text(path: impl AsRef<Path>) -> Option<String> {
 
 /// Replaces the file by way of a neighbour, synced before the rename.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_with_mode(path, content, 0o644)
+}
+
+/// The same for what nobody but root may read.
+pub(crate) fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_with_mode(path, content, 0o600)
+}
+
+fn replace_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
+    // A leftover of a cut might have another mode.
+    let _ = fs::remove_file(&new);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&new, path)?;

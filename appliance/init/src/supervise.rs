@@ -7,8 +7,11 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, WaitStatus, kill_process_group};
 
-use crate::limits::{FAILURES_SHOWN, LINNET_ID, RESTART_MS_MAX, RESTART_MS_MIN, STABLE_MS};
+use crate::limits::{FAILURES_SHOWN, RESTART_MS_MAX, RESTART_MS_MIN, STABLE_MS};
 use crate::logs::Logs;
+
+/// This very binary, whatever it is called.
+pub(crate) const SELF: &str = "/proc/self/exe";
 
 /// When to start again. Pure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,8 +53,8 @@ pub(crate) struct Program {
     pub(crate) path: String,
     /// Arguments.
     pub(crate) arguments: Vec<String>,
-    /// `linnetd` runs as its own user; `net` gives up root by itself and keeps a few capabilities.
-    pub(crate) unprivileged: bool,
+    /// Row of the guard's table of rights; without one it runs as init does, which only tests do.
+    pub(crate) guard: Option<&'static str>,
     /// Whether stdout carries frames for init instead of log lines.
     pub(crate) reports: bool,
 }
@@ -144,6 +147,15 @@ impl Service {
         }
     }
 
+    /// What is run at the next start; the pause before it is forgotten.
+    pub(crate) fn replace(&mut self, program: Program) {
+        self.program = program;
+        self.backoff = Backoff::default();
+        if let State::Waiting { until_ms } = &mut self.state {
+            *until_ms = 0;
+        }
+    }
+
     /// No more starts.
     pub(crate) fn stop_restarting(&mut self) {
         self.restarts = false;
@@ -193,7 +205,14 @@ impl Service {
 }
 
 fn spawn(program: &Program) -> io::Result<Child> {
-    let mut command = Command::new(&program.path);
+    let mut command = match program.guard {
+        Some(row) => {
+            let mut command = Command::new(SELF);
+            command.args(["guard", row]).arg(&program.path);
+            command
+        }
+        None => Command::new(&program.path),
+    };
     command
         .args(&program.arguments)
         .env_clear()
@@ -203,10 +222,6 @@ fn spawn(program: &Program) -> io::Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    if program.unprivileged {
-        // std drops the supplementary groups along with root.
-        command.uid(LINNET_ID).gid(LINNET_ID);
-    }
     command.spawn()
 }
 
@@ -220,6 +235,7 @@ fn copy(from: Option<impl io::Read + Send + 'static>, name: &'static str, logs: 
 fn describe(status: WaitStatus) -> String {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(libc::SIGSYS)) => "was ended for a system call that it may not make".to_owned(),
         (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "ended".to_owned(),
     }
@@ -239,7 +255,7 @@ mod tests {
             name: "test",
             path: "/bin/sh".into(),
             arguments: vec!["-c".into(), script.into()],
-            unprivileged: false,
+            guard: None,
             reports,
         }
     }

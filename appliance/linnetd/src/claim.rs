@@ -4,7 +4,6 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::SyncSender;
 
 use anyhow::Context as _;
 use update::claim::{ClaimToken, ProvisioningId};
@@ -12,6 +11,7 @@ use update::control::{ClaimOffer, ToInit};
 use web::Claimable;
 use wire::ids::ProvisionId;
 
+use crate::appliance::InitPort;
 use crate::data::DataFolder;
 
 /// The file holds an id of 32 and a token of 22 characters, each on a line.
@@ -26,7 +26,7 @@ pub(crate) struct ClaimKeeper {
     /// File that holds the token; removed once it is spent.
     file: Option<PathBuf>,
     /// Init wants to know, for provisioned cards.
-    init: Option<SyncSender<ToInit>>,
+    init: Option<InitPort>,
 }
 
 impl ClaimKeeper {
@@ -36,7 +36,7 @@ impl ClaimKeeper {
     }
 
     /// The box was claimed with what init still offers: a power cut came before init was told.
-    pub(crate) fn remind(offer: &ClaimOffer, used: &[ProvisionId], init: &SyncSender<ToInit>) {
+    pub(crate) fn remind(offer: &ClaimOffer, used: &[ProvisionId], init: &InitPort) {
         let ClaimOffer::Provisioned { id, .. } = offer else { return };
         if used.contains(&ProvisionId(*id.bytes())) {
             tell_spent(init, *id);
@@ -56,7 +56,7 @@ impl ClaimKeeper {
     }
 
     /// Under init: what it offered.
-    pub(crate) fn offered(offer: &ClaimOffer, init: SyncSender<ToInit>) -> anyhow::Result<Self> {
+    pub(crate) fn offered(offer: &ClaimOffer, init: InitPort) -> anyhow::Result<Self> {
         Ok(match offer {
             ClaimOffer::Provisioned { id, hash } => Self {
                 offer: Some(Claimable { provision: ProvisionId(*id.bytes()), token_hash: *hash }),
@@ -98,8 +98,8 @@ impl ClaimKeeper {
     }
 }
 
-fn tell_spent(init: &SyncSender<ToInit>, id: ProvisioningId) {
-    if init.try_send(ToInit::ClaimSpent { id }).is_err() {
+fn tell_spent(init: &InitPort, id: ProvisioningId) {
+    if !init.tell(ToInit::ClaimSpent { id }) {
         tracing::error!("init could not be told that the claim is spent");
     }
 }

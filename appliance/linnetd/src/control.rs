@@ -8,17 +8,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use anyhow::{Context as _, bail};
 use update::control::{self, FromInit, Health, LedHint, ToInit, Welcome};
 
+use crate::appliance::{Asked, InitPort, Waiting};
 use crate::limits::HEALTH_INTERVAL;
 
-/// Requests to init that wait: health reports and, once, a spent claim.
+/// Requests to init that wait: a spent claim, and what owners ask for.
 const QUEUE: usize = 16;
 
 /// An open connection to init.
 pub(crate) struct Control {
     stream: UnixStream,
     pub(crate) welcome: Welcome,
-    requests: Receiver<ToInit>,
-    sender: SyncSender<ToInit>,
+    requests: Receiver<Asked>,
+    sender: SyncSender<Asked>,
 }
 
 /// Starts a named thread.
@@ -28,6 +29,8 @@ pub(crate) type Spawn<'a> = dyn Fn(&str, Box<dyn FnOnce() + Send>) -> anyhow::Re
 pub(crate) enum Notice {
     /// Names and addresses changed.
     Network(control::Network),
+    /// The owner gave the box another name.
+    HostName(String),
     /// Finish and end.
     Shutdown,
 }
@@ -52,8 +55,8 @@ impl Control {
     }
 
     /// For others who have something to say to init.
-    pub(crate) fn sender(&self) -> SyncSender<ToInit> {
-        self.sender.clone()
+    pub(crate) fn port(&self) -> InitPort {
+        InitPort::new(self.sender.clone())
     }
 
     /// Starts both directions. `examine` makes the next health report and LED hint.
@@ -64,11 +67,13 @@ impl Control {
         mut notice: impl FnMut(Notice) + Send + 'static,
     ) -> anyhow::Result<()> {
         let Self { stream, requests, sender, .. } = self;
+        let waiting = Waiting::default();
         let mut reader = stream.try_clone().context("can't share the control socket")?;
+        let places = waiting.clone();
         spawn(
             "init-in",
             Box::new(move || {
-                if let Err(error) = listen(&mut reader, &mut notice) {
+                if let Err(error) = listen(&mut reader, &places, &mut notice) {
                     tracing::error!(%error, "the control socket failed");
                 }
                 // pid 1 is gone or speaks nonsense: only an orderly end is left.
@@ -80,7 +85,7 @@ impl Control {
             "init-out",
             Box::new(move || {
                 let _own = sender;
-                if let Err(error) = talk(&mut writer, &requests, &mut examine) {
+                if let Err(error) = talk(&mut writer, &requests, &waiting, &mut examine) {
                     tracing::error!(%error, "init can't be told anything any more");
                 }
             }),
@@ -90,16 +95,19 @@ impl Control {
 
 fn listen(
     stream: &mut UnixStream,
+    waiting: &Waiting,
     notice: &mut impl FnMut(Notice),
 ) -> Result<(), control::ControlError> {
     while let Some(frame) = control::read_frame::<FromInit>(stream)? {
         match frame {
             FromInit::Network(network) => notice(Notice::Network(network)),
+            FromInit::HostName { name } => notice(Notice::HostName(name)),
             FromInit::Shutdown { .. } => notice(Notice::Shutdown),
-            FromInit::Refused { reason } => tracing::error!(%reason, "init refused a request"),
-            FromInit::Done => {}
-            FromInit::Welcome(_) | FromInit::Status(_) | FromInit::Logs { .. } => {
-                tracing::warn!("init answered what nobody asked");
+            FromInit::Welcome(_) => tracing::warn!("init welcomed this program twice"),
+            answer => {
+                if let Err(FromInit::Refused { reason }) = waiting.answer(answer) {
+                    tracing::error!(%reason, "init refused a request");
+                }
             }
         }
     }
@@ -108,7 +116,8 @@ fn listen(
 
 fn talk(
     stream: &mut UnixStream,
-    requests: &Receiver<ToInit>,
+    requests: &Receiver<Asked>,
+    waiting: &Waiting,
     examine: &mut impl FnMut() -> (Health, LedHint),
 ) -> Result<(), control::ControlError> {
     let mut last_hint = None;
@@ -120,7 +129,7 @@ fn talk(
             last_hint = Some(hint);
         }
         match requests.recv_timeout(HEALTH_INTERVAL) {
-            Ok(request) => control::write_frame(stream, &request)?,
+            Ok(asked) => control::write_frame(stream, &waiting.push(asked))?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }

@@ -36,6 +36,10 @@ pub(crate) const CARE_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two health reports to init.
 pub(crate) const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How long init may take to answer a question: a write to a slow card, with room. pid 1 that hangs
+/// must not hang every browser that asks for its page.
+pub(crate) const INIT_ANSWER_TIME: Duration = Duration::from_secs(10);
+
 /// Time between two good round trips of the health device: each writes a sector to the card.
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(300);
 

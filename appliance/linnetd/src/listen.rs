@@ -69,6 +69,11 @@ pub(crate) fn network(
         names.push(host_name.to_owned());
         names.push(format!("{host_name}.local"));
     }
+    // A neighbour had the name already, so the box goes by another one.
+    let announced = outside.and_then(|network| network.announced.as_ref());
+    if let Some(other) = announced.filter(|name| Some(name.as_str()) != host_name) {
+        names.push(format!("{other}.local"));
+    }
     let bound = [Some(args.listen), args.listen_http, args.listen_native, args.listen_quic];
     let bound = bound.into_iter().flatten().map(|address| address.ip());
     let outside = outside.and_then(|network| network.address);
@@ -108,11 +113,12 @@ mod tests {
         let args = Args::parse_from(["linnetd", "--data", "d", "--listen", "0.0.0.0:443"]);
         let outside = control::Network {
             address: Some(([192, 168, 1, 7].into(), 24)),
+            announced: Some("linnet-2".into()),
             ..control::Network::default()
         };
         let network = network(&args, Some("linnet"), Some(&outside));
         assert_eq!(network.addresses, [IpAddr::from([192, 168, 1, 7])]);
-        assert_eq!(network.names, ["linnet", "linnet.local"]);
+        assert_eq!(network.names, ["linnet", "linnet.local", "linnet-2.local"]);
         assert_eq!(host_for_links(&args), "localhost");
     }
 }

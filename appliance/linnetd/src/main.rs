@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod appliance;
 mod args;
 mod budget;
 mod claim;

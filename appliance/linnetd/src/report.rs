@@ -1,12 +1,13 @@
 //! What init hears of linnetd, from the first moment on: while it recovers (counting records, so
 //! that a long replay is not taken for being stuck), while it serves, and in rescue.
 
-use std::sync::mpsc::{Sender, SyncSender};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use update::control::{Health, LedHint, ToInit, Welcome, sentence};
+use update::control::{Health, LedHint, Welcome, sentence};
 use web::Web;
 
+use crate::appliance::{Appliance, InitPort};
 use crate::args::Args;
 use crate::control::{Control, Notice};
 use crate::health::Status;
@@ -26,7 +27,7 @@ enum Stage {
 /// What init said at the start, and how to tell it something.
 pub(crate) struct Init {
     pub(crate) welcome: Welcome,
-    pub(crate) sender: SyncSender<ToInit>,
+    pub(crate) port: InitPort,
 }
 
 /// Shared by the thread that reports and the one that starts everything.
@@ -35,6 +36,8 @@ pub(crate) struct Reporter {
     stage: Arc<Mutex<Stage>>,
     status: Arc<Status>,
     web: Arc<Mutex<Option<Web>>>,
+    /// The system of the card, where there is one.
+    appliance: Option<Appliance>,
 }
 
 impl Reporter {
@@ -49,6 +52,10 @@ impl Reporter {
             stage: Arc::new(Mutex::new(Stage::Starting)),
             status: status.clone(),
             web: Arc::default(),
+            appliance: control.as_ref().map(|control| Appliance {
+                port: control.port(),
+                facts: control.welcome.facts.clone(),
+            }),
         };
         let mut reports = reporter.clone();
         let Some(control) = control else {
@@ -61,14 +68,20 @@ impl Reporter {
             })?;
             return Ok(reporter);
         };
-        let (args, web) = (args.clone(), reporter.web.clone());
-        let host_name = control.welcome.host_name.clone();
+        let web = reporter.web.clone();
+        let mut names = Names {
+            args: args.clone(),
+            host_name: control.welcome.host_name.clone(),
+            outside: control.welcome.network.clone(),
+        };
         let notice = move |notice| match notice {
             Notice::Network(network) => {
-                let network = listen::network(&args, Some(&host_name), Some(&network));
-                if let Some(web) = &*lock(&web) {
-                    web.set_network(network);
-                }
+                names.outside = network;
+                names.apply(&web);
+            }
+            Notice::HostName(name) => {
+                names.host_name = name;
+                names.apply(&web);
             }
             // The receiver is gone only when the process ends already.
             Notice::Shutdown => drop(ends.send(End::Asked)),
@@ -76,6 +89,11 @@ impl Reporter {
         let spawn = |name: &str, work| spawn(name, work).map(drop);
         control.start(&spawn, move || reports.report(), notice)?;
         Ok(reporter)
+    }
+
+    /// The system of the card, where there is one.
+    pub(crate) fn appliance(&self) -> Option<Appliance> {
+        self.appliance.clone()
     }
 
     /// From now on the box serves, and looks through its health device.
@@ -107,6 +125,22 @@ impl Reporter {
         };
         let (detail, progress) = (sentence(&reason), self.status.progress());
         (Health { ok: false, detail, nonce: None, progress, claimed: false }, hint)
+    }
+}
+
+/// What the box answers to, from all who have a say.
+struct Names {
+    args: Args,
+    host_name: String,
+    outside: update::control::Network,
+}
+
+impl Names {
+    fn apply(&self, web: &Mutex<Option<Web>>) {
+        let network = listen::network(&self.args, Some(&self.host_name), Some(&self.outside));
+        if let Some(web) = &*lock(web) {
+            web.set_network(network);
+        }
     }
 }
 

@@ -15,12 +15,13 @@ use chat::State;
 use files::{ExportHeader, Files};
 use log::{LogReader, RealDisk};
 use web::{
-    Account, Answer, Backup, Caller, Core, CoreError, Credentials, DeviceEntry, Facts, Figures,
-    HealthItem, HealthReport, StaticFile,
+    Account, Answer, ApplianceReport, Backup, Caller, Core, CoreError, Credentials, DeviceEntry,
+    Facts, Figures, HealthItem, HealthReport, Order, StaticFile,
 };
 use wire::ids::{DeviceId, ProvisionId, TokenHash, UserId};
 use wire::server::Role;
 
+use crate::appliance::{self, Appliance};
 use crate::args::Args;
 use crate::core::now;
 use crate::data::make_folder;
@@ -63,7 +64,7 @@ pub(crate) fn serve(
     let reason = case.reason.clone();
     let site = page(&reason);
     let box_id = case.state.meta().box_id;
-    let core = Arc::new(RescueCore::new(case, ends));
+    let core = Arc::new(RescueCore::new(case, ends, reporter.appliance()));
     let start = |data: PathBuf| -> anyhow::Result<web::Web> {
         Ok(web::start(web::Config {
             listeners: listen::again(listeners)?,
@@ -158,10 +159,12 @@ struct RescueCore {
     devices: Mutex<HashMap<TokenHash, Caller>>,
     /// Told when the owner wants salvage; none where it would not help.
     salvage: Option<Sender<End>>,
+    /// A box in rescue can still be restarted and reset.
+    appliance: Option<Appliance>,
 }
 
 impl RescueCore {
-    fn new(case: Case, ends: Sender<End>) -> Self {
+    fn new(case: Case, ends: Sender<End>, appliance: Option<Appliance>) -> Self {
         let salvage = case.salvageable.then_some(ends);
         let files = match case.log {
             Some((folder, reader)) => {
@@ -175,7 +178,7 @@ impl RescueCore {
             None => None,
         };
         let (reason, state) = (case.reason, case.state);
-        Self { reason, state, files, devices: Mutex::default(), salvage }
+        Self { reason, state, files, devices: Mutex::default(), salvage, appliance }
     }
 
     fn refuse<T: Send + 'static>(&self) -> Answer<T> {
@@ -270,6 +273,14 @@ impl Core for RescueCore {
         let Some((files, last)) = &self.files else { return self.refuse() };
         let (files, header) = (files.clone(), self.header(*last));
         Box::pin(async move { stream_backup(&files, header) })
+    }
+
+    fn appliance(&self) -> Answer<ApplianceReport> {
+        appliance::report(self.appliance.as_ref())
+    }
+
+    fn order(&self, order: Order) -> Answer<()> {
+        appliance::order(self.appliance.as_ref(), order)
     }
 
     fn salvage(&self) -> Answer<()> {

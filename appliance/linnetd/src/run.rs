@@ -25,6 +25,7 @@ use web::{Listeners, Network, Web};
 use wire::ids::{BoxId, Epoch, Offset, ProvisionId, TimeMs};
 use wire::server::{Closing, Reason};
 
+use crate::appliance::Appliance;
 use crate::args::Args;
 use crate::budget::Budget;
 use crate::claim::{ClaimKeeper, random};
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let control = args.control.as_deref().map(Control::connect).transpose()?;
     let init = control
         .as_ref()
-        .map(|control| Init { welcome: control.welcome.clone(), sender: control.sender() });
+        .map(|control| Init { welcome: control.welcome.clone(), port: control.port() });
     let (ends, end) = channel();
     watch_signals(ends.clone())?;
     let status = Arc::new(Status::default());
@@ -149,7 +150,12 @@ impl Start<'_> {
         let claim = Arc::new(claim_keeper(data, self.init, claimed, &recovery.used)?);
         let network = network(self.args, self.init);
         let listeners = listen::again(listeners).context("a listening socket is unusable")?;
-        let web = engine.open_doors(listeners, data, box_id, network, &self.status, &claim)?;
+        let known = Known {
+            status: self.status.clone(),
+            claim: claim.clone(),
+            appliance: self.reporter.appliance(),
+        };
+        let web = engine.open_doors(listeners, data, box_id, network, known)?;
         say_where(self.args, &web, &claim);
         engine.open_plain_door(self.args)?;
         engine.open_quic_door(self.args, &web)?;
@@ -196,11 +202,11 @@ fn claim_keeper(
     used: &[ProvisionId],
 ) -> anyhow::Result<ClaimKeeper> {
     match init {
-        Some(Init { welcome, sender }) if claimed => {
-            ClaimKeeper::remind(&welcome.claim, used, sender);
+        Some(Init { welcome, port }) if claimed => {
+            ClaimKeeper::remind(&welcome.claim, used, port);
             Ok(ClaimKeeper::nothing())
         }
-        Some(Init { welcome, sender }) => ClaimKeeper::offered(&welcome.claim, sender.clone()),
+        Some(Init { welcome, port }) => ClaimKeeper::offered(&welcome.claim, port.clone()),
         None if claimed => Ok(ClaimKeeper::nothing()),
         None => ClaimKeeper::own(data),
     }
@@ -237,6 +243,13 @@ fn wish(args: &Args, budget: &Budget) -> Wish {
         slow_disk: args.slow_disk,
         salvage: false,
     }
+}
+
+/// What the web side knows besides the chat.
+struct Known {
+    status: Arc<Status>,
+    claim: Arc<ClaimKeeper>,
+    appliance: Option<Appliance>,
 }
 
 /// The threads that make the chat, without the web.
@@ -322,16 +335,18 @@ impl Engine {
         data: &DataFolder,
         box_id: BoxId,
         network: Network,
-        status: &Arc<Status>,
-        claim: &Arc<ClaimKeeper>,
+        known: Known,
     ) -> anyhow::Result<Web> {
         let rings = self.rings.handle();
+        let Known { status, claim, appliance } = known;
+        let offer = claim.offer();
         let core = WebCore {
             link: self.link.clone(),
             files: self.files.clone(),
-            status: status.clone(),
-            claim: claim.clone(),
+            status,
+            claim,
             machine: Machine::of(data.root()),
+            appliance,
         };
         Ok(web::start(web::Config {
             listeners,
@@ -343,7 +358,7 @@ impl Engine {
             clock_floor: CLOCK_FLOOR,
             core: Arc::new(core),
             adopt: Arc::new(move |handover| adopt(&rings, handover)),
-            claim: claim.offer(),
+            claim: offer,
             site: site::FILES,
         })?)
     }

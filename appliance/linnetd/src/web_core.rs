@@ -10,10 +10,11 @@ use wire::ids::{DeviceId, ProvisionId, TokenHash, UserId};
 use wire::server::Role;
 
 use web::{
-    Account, Answer, Backup, Caller, Core, CoreError, Credentials, DeviceEntry, Facts, Figures,
-    HealthItem, HealthReport,
+    Account, Answer, ApplianceReport, Backup, Caller, Core, CoreError, Credentials, DeviceEntry,
+    Facts, Figures, HealthItem, HealthReport, Order,
 };
 
+use crate::appliance::{self, Appliance};
 use crate::claim::ClaimKeeper;
 use crate::figures::Machine;
 use crate::health::Status;
@@ -29,6 +30,7 @@ pub(crate) struct WebCore {
     pub(crate) status: Arc<Status>,
     pub(crate) claim: Arc<ClaimKeeper>,
     pub(crate) machine: Machine,
+    pub(crate) appliance: Option<Appliance>,
 }
 
 impl WebCore {
@@ -177,6 +179,14 @@ impl Core for WebCore {
             let read = tokio::task::spawn_blocking(move || machine.figures(sessions));
             read.await.map_err(|_| CoreError::Internal)
         })
+    }
+
+    fn appliance(&self) -> Answer<ApplianceReport> {
+        appliance::report(self.appliance.as_ref())
+    }
+
+    fn order(&self, order: Order) -> Answer<()> {
+        appliance::order(self.appliance.as_ref(), order)
     }
 
     fn backup(&self) -> Answer<Backup> {

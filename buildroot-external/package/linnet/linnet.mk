@@ -19,7 +19,7 @@ LINNET_CARGO_ENV = \
 	CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS="true" \
 	CARGO_PROFILE_RELEASE_CODEGEN_UNITS="4" \
 	CARGO_PROFILE_RELEASE_OPT_LEVEL="3" \
-	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="--remap-path-prefix=$(@D)=linnet"
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="--remap-path-prefix=$(@D)=linnet $(LINNET_RUSTFLAGS)"
 
 # A virtual workspace has nothing for `cargo build` or `cargo install` to take by
 # itself: the packages are named.

@@ -23,6 +23,8 @@ pub struct Suites<'a> {
     /// `main non-free-firmware`.
     pub components: &'a str,
     pub backports: bool,
+    /// Source packages as well.
+    pub sources: bool,
 }
 
 /// Reads `/etc/apt/sources.list` and `/etc/apt/sources.list.d`.
@@ -60,10 +62,10 @@ pub fn derive(archives: &[Archive], want: Suites<'_>) -> Result<String> {
     if want.backports {
         suites.push(format!("{}-backports", want.codename));
     }
-    let mut text = stanza(release, &suites, want.components);
+    let mut text = stanza(release, &suites, want);
     let security = format!("{}-security", want.codename);
     if let Some(archive) = archives.iter().find(|archive| archive.carries(&security)) {
-        text += &stanza(archive, &[security], want.components);
+        text += &stanza(archive, &[security], want);
     }
     Ok(text)
 }
@@ -74,11 +76,14 @@ impl Archive {
     }
 }
 
-fn stanza(archive: &Archive, suites: &[String], components: &str) -> String {
+fn stanza(archive: &Archive, suites: &[String], want: Suites<'_>) -> String {
     let key = archive.signed_by.as_ref();
     let signed_by = key.map(|path| format!("Signed-By: {path}\n")).unwrap_or_default();
-    let (uri, suites) = (&archive.uri, suites.join(" "));
-    format!("Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: {components}\n{signed_by}\n")
+    let (uri, suites, components) = (&archive.uri, suites.join(" "), want.components);
+    let types = if want.sources { "deb deb-src" } else { "deb" };
+    format!(
+        "Types: {types}\nURIs: {uri}\nSuites: {suites}\nComponents: {components}\n{signed_by}\n"
+    )
 }
 
 /// `deb [signed-by=KEY arch=amd64] URI SUITE COMPONENT...`
@@ -140,7 +145,12 @@ mod tests {
         Components: main\n\nTypes: deb\nURIs: http://off.test\nSuites: bookworm\nEnabled: no\n";
 
     fn want(backports: bool) -> Suites<'static> {
-        Suites { codename: "bookworm", components: "main non-free-firmware", backports }
+        Suites {
+            codename: "bookworm",
+            components: "main non-free-firmware",
+            backports,
+            sources: false,
+        }
     }
 
     #[test]

@@ -160,7 +160,7 @@ fn sysroot_is_for(sysroot: &Path, version: &str) -> bool {
 fn unpack_library(sysroot: &Path, version: &str) -> Result<()> {
     let archives = machine_sources(Path::new("/etc/apt"))?;
     let codename = image::debian::codename()?;
-    let want = Suites { codename: &codename, components: "main", backports: false };
+    let want = Suites { codename: &codename, components: "main", backports: false, sources: false };
     let folder = setup::cache_folder()?.join("apt-arm64-rust");
     let apt = Apt::create(&folder, Scope::Arm64, &derive(&archives, want)?)?;
     apt.update()?;

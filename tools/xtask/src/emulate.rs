@@ -5,6 +5,9 @@ mod build;
 mod card;
 mod stamp;
 
+pub(crate) use build::{build_time_s, client};
+pub(crate) use stamp::{Stamp, is};
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -171,7 +174,7 @@ impl Page {
         let seconds = self.started.elapsed().as_secs_f32();
         println!("\nThe box answers after {seconds:.1} s. Whoever opens this link first owns it,");
         println!("unless somebody already does:");
-        println!("\n  {}\n", image::provision::claim_link(&host, &card.token));
+        println!("\n  {}\n", card.token.link(&host));
         println!("Your browser warns about the certificate, as with a new box: go on anyway.");
         None
     }

@@ -4,7 +4,9 @@
 mod bench;
 mod cross;
 mod emulate;
+
 mod pi_estimate;
+mod release;
 mod run;
 mod screenshots;
 mod setup;
@@ -12,6 +14,7 @@ mod sim;
 mod smoke;
 mod test;
 mod tidy;
+mod update_key;
 mod vm_tests;
 
 use std::process::ExitCode;
@@ -39,10 +42,14 @@ enum Verb {
     Bench(bench::Options),
     /// Builds the card and boots it on an emulated Pi.
     Emulate(emulate::Options),
+    /// Builds the release image from source with Buildroot; `--check` needs none.
+    Image(release::Options),
     /// Named tests of a box in an emulated network.
     Vm(vm_tests::Options),
     /// Counts instructions of the aarch64 build and says what they'd be on a Pi: an estimate.
     PiEstimate(pi_estimate::Options),
+    /// Makes or shows a key that signs releases.
+    UpdateKey(update_key::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,8 +60,10 @@ fn main() -> ExitCode {
         Verb::Bench(options) => bench::run(&options),
         Verb::Screenshots(options) => screenshots::run(&options),
         Verb::Emulate(options) => emulate::run(&options),
+        Verb::Image(options) => release::run(&options),
         Verb::Vm(options) => vm_tests::run(&options),
         Verb::PiEstimate(options) => pi_estimate::run(&options),
+        Verb::UpdateKey(options) => update_key::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

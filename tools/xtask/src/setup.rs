@@ -18,6 +18,7 @@ pub(crate) enum Verb {
     Emulate,
     Test,
     Screenshots,
+    Image,
     Vm,
 }
 
@@ -43,7 +44,10 @@ enum Check {
     File(&'static str),
 }
 
-const ALL: &[Verb] = &[Verb::Emulate, Verb::Test, Verb::Screenshots, Verb::Vm];
+const ALL: &[Verb] = &[Verb::Emulate, Verb::Test, Verb::Screenshots, Verb::Image, Verb::Vm];
+const BUILDROOT: &[Verb] = &[Verb::Image];
+/// A card is packed for the emulator and for release.
+const PACK: &[Verb] = &[Verb::Emulate, Verb::Test, Verb::Image, Verb::Vm];
 const VM: &[Verb] = &[Verb::Emulate, Verb::Test, Verb::Vm];
 const NETWORK: &[Verb] = &[Verb::Test, Verb::Vm];
 const BROWSER: &[Verb] = &[Verb::Test, Verb::Screenshots];
@@ -63,7 +67,7 @@ const NEEDS: &[Need] = &[
         package: "gcc-aarch64-linux-gnu",
         backports: false,
         why: "links the programs for the Pi",
-        verbs: VM,
+        verbs: PACK,
     },
     Need {
         tool: "arm64 C library headers",
@@ -71,7 +75,7 @@ const NEEDS: &[Need] = &[
         package: "libc6-dev-arm64-cross",
         backports: false,
         why: "C parts of the programs for the Pi",
-        verbs: VM,
+        verbs: PACK,
     },
     Need {
         tool: "mksquashfs",
@@ -79,7 +83,7 @@ const NEEDS: &[Need] = &[
         package: "squashfs-tools",
         backports: false,
         why: "packs the read-only root",
-        verbs: VM,
+        verbs: PACK,
     },
     Need {
         tool: "fdtput",
@@ -152,6 +156,142 @@ const NEEDS: &[Need] = &[
         backports: false,
         why: "lets a test browser trust the box's certificate",
         verbs: BROWSER,
+    },
+    Need {
+        tool: "bison",
+        check: Check::Program,
+        package: "bison",
+        backports: false,
+        why: "parses kernel and device tree grammars for Buildroot",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "flex",
+        check: Check::Program,
+        package: "flex",
+        backports: false,
+        why: "scans them",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "gperf",
+        check: Check::Program,
+        package: "gperf",
+        backports: false,
+        why: "makes tables for Buildroot's packages",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "patchelf",
+        check: Check::Program,
+        package: "patchelf",
+        backports: false,
+        why: "makes library paths of what Buildroot builds relative",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "pkg-config",
+        check: Check::Program,
+        package: "pkgconf",
+        backports: false,
+        why: "finds libraries for Buildroot's packages",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "bc",
+        check: Check::Program,
+        package: "bc",
+        backports: false,
+        why: "computes constants of the kernel",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "rsync",
+        check: Check::Program,
+        package: "rsync",
+        backports: false,
+        why: "copies sources for Buildroot",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "cpio",
+        check: Check::Program,
+        package: "cpio",
+        backports: false,
+        why: "asked for by Buildroot",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "unzip",
+        check: Check::Program,
+        package: "unzip",
+        backports: false,
+        why: "asked for by Buildroot",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "file",
+        check: Check::Program,
+        package: "file",
+        backports: false,
+        why: "asked for by Buildroot",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "fakeroot",
+        check: Check::Program,
+        package: "fakeroot",
+        backports: false,
+        why: "owns files for root without being root",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "dpkg-source",
+        check: Check::Program,
+        package: "dpkg-dev",
+        backports: false,
+        why: "unpacks sources",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "patch",
+        check: Check::Program,
+        package: "patch",
+        backports: false,
+        why: "applies the kernel's patches",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "make",
+        check: Check::Program,
+        package: "make",
+        backports: false,
+        why: "runs Buildroot",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "wget",
+        check: Check::Program,
+        package: "wget",
+        backports: false,
+        why: "downloads for Buildroot",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "gcc",
+        check: Check::Program,
+        package: "build-essential",
+        backports: false,
+        why: "compiles Buildroot's own tools",
+        verbs: BUILDROOT,
+    },
+    Need {
+        tool: "depmod",
+        check: Check::File("/sbin/depmod"),
+        package: "kmod",
+        backports: false,
+        why: "lists the kernel's modules",
+        verbs: BUILDROOT,
     },
 ];
 

@@ -13,15 +13,19 @@ use crate::cut;
 use crate::limits::{CONTROL_FRAME_BYTES_MAX, SENTENCE_BYTES_MAX};
 use crate::slots::{BootVerdict, Slot, SlotState};
 
+mod board;
 mod network;
+mod settings;
 
+pub use board::{BoardHealth, EndKind, LastEnd};
 pub use network::{ClockReport, ClockSource, FromNet, LinkKind, NetSettings, Network, WifiState};
+pub use settings::{Setting, WifiChoice};
 
 /// Where `linnet-init` listens.
 pub const SOCKET_PATH: &str = "/run/linnet/init.sock";
 
 /// Version of this protocol; a mismatch means that two releases were mixed.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// What `linnetd` says to init.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +57,24 @@ pub enum ToInit {
     Reboot,
     /// Orderly shutdown, then power off. Answer: [`FromInit::Done`], then [`FromInit::Shutdown`].
     PowerOff,
+    /// The time of a signed-in owner's device, in milliseconds since 1970. Answer:
+    /// [`FromInit::Done`].
+    SetTime {
+        /// What the clock shall say.
+        unix_ms: u64,
+    },
+    /// An owner changes a setting. Answer: [`FromInit::Done`], once on the card.
+    Set(Setting),
+    /// Erase everything that people made, after the owner proved anew who he is. Answer:
+    /// [`FromInit::Done`] once it can no longer be taken back, then [`FromInit::Shutdown`].
+    FactoryReset,
+}
+
+impl ToInit {
+    /// Whether init answers it; answers come in the order of such requests.
+    pub fn is_answered(&self) -> bool {
+        !matches!(self, Self::Health(_) | Self::LedHint(_))
+    }
 }
 
 /// What init says to `linnetd`.
@@ -76,6 +98,11 @@ pub enum FromInit {
     },
     /// An address came, went or changed: names and certificates may need a new look.
     Network(Network),
+    /// The owner gave the box another name.
+    HostName {
+        /// The name, without `.local`.
+        name: String,
+    },
     /// Finish what is acked and exit; init waits this long before it kills.
     Shutdown {
         /// Time to the kill.
@@ -182,6 +209,16 @@ pub struct Status {
     pub watchdog: bool,
     /// The network.
     pub network: Network,
+    /// Host name that was set.
+    pub host_name: String,
+    /// Time zone that was set.
+    pub time_zone: Option<String>,
+    /// Power, heat and card.
+    pub board: BoardHealth,
+    /// How the boot before this one ended, where that is known.
+    pub last_end: Option<LastEnd>,
+    /// What the owner should know of all this: at most `NOTES_MAX` sentences.
+    pub notes: Vec<String>,
 }
 
 /// Why a frame could not be read or written.

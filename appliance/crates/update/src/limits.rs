@@ -36,6 +36,9 @@ pub const LOG_LINE_BYTES_MAX: usize = 256;
 /// Longest health detail, reason or nonce in bytes: one sentence for a person.
 pub const SENTENCE_BYTES_MAX: usize = 400;
 
+/// Most notes for the owner in one status.
+pub const NOTES_MAX: usize = 16;
+
 /// Size of the raw slot area in bytes. It lies in the gap before the first root partition.
 pub const SLOT_AREA_BYTES: usize = 64 * 1024;
 
@@ -84,6 +87,7 @@ pub const BUNDLE_NAME_BYTES_MAX: usize = 64;
 const _: () = assert!(SLOT_COPY_B_OFFSET + SLOT_COPY_BYTES <= SLOT_AREA_BYTES);
 const _: () = assert!(SLOT_COPY_BYTES <= SLOT_COPY_B_OFFSET);
 const _: () = assert!(SPENT_IDS_MAX * 16 + 2 * REASON_BYTES_MAX + 512 <= SLOT_COPY_BYTES);
+const _: () = assert!(NOTES_MAX * (SENTENCE_BYTES_MAX + 2) <= CONTROL_FRAME_BYTES_MAX / 2);
 const _: () = assert!(LOG_LINES_MAX * (LOG_LINE_BYTES_MAX + 2) + 512 <= CONTROL_FRAME_BYTES_MAX);
 // What a chunk takes in the manifest: two digests, two numbers, keys and its line in an image.
 const _: () = assert!(BUNDLE_CHUNKS_MAX * 300 < BUNDLE_MANIFEST_BYTES_MAX);

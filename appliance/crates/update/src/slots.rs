@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use area::{AreaError, Found, SlotArea, Write, find, find_older};
+pub use area::{AreaError, DataMark, Found, SlotArea, Write, find, find_older};
 pub use autoboot::{Autoboot, AutobootError};
 pub use decide::{BootFacts, BootVerdict, decide};
 

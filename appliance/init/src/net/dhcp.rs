@@ -2,21 +2,27 @@
 //! filtered packet socket. This file only connects the two and checks what comes out.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RawSocket};
 use smoltcp::socket::dhcpv4::{self, RetryConfig};
 use smoltcp::time::Instant;
-use smoltcp::wire::{DhcpOption, EthernetAddress, IpCidr, Ipv4Cidr};
+use smoltcp::wire::{DhcpOption, DhcpPacket, EthernetAddress, IpCidr, Ipv4Cidr};
 
 use super::filter;
 use super::keeper::Lease;
+use super::limits::{DHCP_BYTES_MAX, DHCP_TIME_SERVERS_MAX};
 use super::link::Link;
 
-/// RFC 2132 section 3.14.
+/// RFC 2132 sections 3.14 and 8.3.
 const OPTION_HOST_NAME: u8 = 12;
+const OPTION_TIME_SERVERS: u8 = 42;
+
+/// What is asked for: subnet mask, router, name servers, time servers.
+const REQUESTED: [u8; 4] = [1, 3, 6, OPTION_TIME_SERVERS];
 
 /// First tries follow quickly: after power returns, the router is often the slower one.
 const DISCOVER_RETRY: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(3);
@@ -27,6 +33,8 @@ const REQUEST_RETRY: smoltcp::time::Duration = smoltcp::time::Duration::from_sec
 pub(super) enum News {
     /// A usable lease, new or renewed.
     Lease(Lease),
+    /// An offer that would harm the box; it was not taken.
+    Refused,
     /// There is none.
     Lost,
 }
@@ -48,12 +56,9 @@ impl Dhcp<Wire> {
         Ok(Self::new(Wire(raw), link.hardware, seed, host_name))
     }
 
-    /// Sleeps until a packet comes, a timer is due or `at_most` is over.
-    pub(super) fn wait(&mut self, at_most: Duration, now_ms: u64) -> io::Result<()> {
-        let due = self.interface.poll_delay(instant(now_ms), &self.sockets);
-        let at_most = smoltcp::time::Duration::from(at_most);
-        let pause = due.map_or(at_most, |due| due.min(at_most));
-        smoltcp::phy::wait(self.wire.0.as_raw_fd(), Some(pause))
+    /// What to wait on for packets.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        filter::borrow(&self.wire.0)
     }
 }
 
@@ -72,15 +77,20 @@ impl<D: Device> Dhcp<D> {
         self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.handle).reset();
     }
 
+    /// How long until there is something to send.
+    pub(super) fn pause(&mut self, now_ms: u64) -> Option<Duration> {
+        self.interface.poll_delay(instant(now_ms), &self.sockets).map(Duration::from)
+    }
+
     /// Handles what came in and sends what is due.
     pub(super) fn poll(&mut self, now_ms: u64) -> Option<News> {
         self.interface.poll(instant(now_ms), &mut self.wire, &mut self.sockets);
         let lease = match self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.handle).poll()? {
-            dhcpv4::Event::Configured(config) => lease(&config),
-            dhcpv4::Event::Deconfigured => None,
+            dhcpv4::Event::Configured(config) => lease(&config).ok_or(News::Refused),
+            dhcpv4::Event::Deconfigured => Err(News::Lost),
         };
-        self.follow(lease.as_ref());
-        Some(lease.map_or(News::Lost, News::Lease))
+        self.follow(lease.as_ref().ok());
+        Some(lease.map_or_else(|news| news, News::Lease))
     }
 
     /// smoltcp must know our own address to renew by unicast.
@@ -109,6 +119,8 @@ fn socket(host_name: &'static str) -> dhcpv4::Socket<'static> {
     let name = DhcpOption { kind: OPTION_HOST_NAME, data: host_name.as_bytes() };
     // Lives as long as the process: once per interface that appears.
     socket.set_outgoing_options(Box::leak(Box::new([name])));
+    socket.set_receive_packet_buffer(Box::leak(Box::new([0; DHCP_BYTES_MAX])));
+    socket.set_parameter_request_list(&REQUESTED);
     socket
 }
 
@@ -118,12 +130,15 @@ fn lease(config: &dhcpv4::Config<'_>) -> Option<Lease> {
         prefix: config.address.prefix_len(),
         router: config.router,
         name_servers: config.dns_servers.to_vec(),
+        time_servers: config.packet.as_ref().map(time_servers).unwrap_or_default(),
     };
-    let checked = lease.checked();
-    if checked.is_none() {
-        eprintln!("The DHCP server offers an unusable address; correct the router's settings.");
-    }
-    checked
+    lease.checked()
+}
+
+fn time_servers(packet: &DhcpPacket<&[u8]>) -> Vec<Ipv4Addr> {
+    let option = packet.options().find(|option| option.kind == OPTION_TIME_SERVERS);
+    let (addresses, _) = option.map(|option| option.data.as_chunks::<4>()).unwrap_or_default();
+    addresses.iter().take(DHCP_TIME_SERVERS_MAX).map(|bytes| Ipv4Addr::from(*bytes)).collect()
 }
 
 fn instant(now_ms: u64) -> Instant {

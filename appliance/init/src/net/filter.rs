@@ -5,9 +5,10 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libc::sock_filter;
+use smoltcp::phy::RawSocket;
 
 /// linux/filter.h and linux/bpf_common.h.
 const LOAD_HALF: u16 = 0x28;
@@ -39,16 +40,39 @@ const PROGRAM: [sock_filter; 14] = [
     step(RETURN, 0, 0, 0),              // 13: drop
 ];
 
+/// Every ARP packet, for the moments when an address is about to be used.
+const ARP_ONLY: [sock_filter; 4] = [
+    step(LOAD_HALF, 12, 0, 0),
+    step(JUMP_EQUAL, 0x0806, 0, 1),
+    step(RETURN, WHOLE_PACKET, 0, 0),
+    step(RETURN, 0, 0, 0),
+];
+
 const fn step(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
     sock_filter { code, jt, jf, k }
 }
 
-/// Attaches the filter to a packet socket.
+/// Attaches the filter of the DHCP client to a packet socket.
 pub(super) fn attach(socket: &impl AsRawFd) -> io::Result<()> {
-    let mut program = PROGRAM;
+    attach_program(socket, &mut PROGRAM.clone())
+}
+
+/// Lets only ARP through.
+pub(super) fn attach_arp(socket: &impl AsRawFd) -> io::Result<()> {
+    attach_program(socket, &mut ARP_ONLY.clone())
+}
+
+/// smoltcp's socket as something to wait on.
+pub(super) fn borrow(socket: &RawSocket) -> BorrowedFd<'_> {
+    // SAFETY: the socket owns the descriptor and closes it only when it is dropped, which the
+    // borrow forbids. smoltcp offers the number alone.
+    unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }
+}
+
+fn attach_program(socket: &impl AsRawFd, program: &mut [sock_filter]) -> io::Result<()> {
     let description =
-        libc::sock_fprog { len: PROGRAM.len() as libc::c_ushort, filter: program.as_mut_ptr() };
-    // SAFETY: the description points at PROGRAM.len() instructions, which outlive the call; the
+        libc::sock_fprog { len: program.len() as libc::c_ushort, filter: program.as_mut_ptr() };
+    // SAFETY: the description points at program.len() instructions, which outlive the call; the
     // kernel copies them. No crate in use wraps this option.
     let result = unsafe {
         libc::setsockopt(
@@ -68,11 +92,15 @@ mod tests {
 
     /// What the kernel does with the program.
     fn takes(packet: &[u8]) -> bool {
+        run(&PROGRAM, packet)
+    }
+
+    fn run(program: &[sock_filter], packet: &[u8]) -> bool {
         let (mut a, mut x, mut pc) = (0u32, 0usize, 0usize);
         let byte = |at: usize| packet.get(at).copied().map(u32::from);
         let half = |at: usize| Some(byte(at)? << 8 | byte(at + 1)?);
         loop {
-            let step = PROGRAM[pc];
+            let step = program[pc];
             let k = step.k as usize;
             let mut jump = None;
             let loaded = match step.code {
@@ -138,8 +166,16 @@ mod tests {
     }
 
     #[test]
-    fn kernel_accepts_the_program() {
+    fn arp_filter_takes_requests_too_and_nothing_else() {
+        assert!(run(&ARP_ONLY, &arp(1)) && run(&ARP_ONLY, &arp(2)));
+        assert!(!run(&ARP_ONLY, &udp(68, 5, 0)));
+        (0..14).for_each(|length| assert!(!run(&ARP_ONLY, &vec![8; length])));
+    }
+
+    #[test]
+    fn kernel_accepts_the_programs() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         attach(&socket).unwrap();
+        attach_arp(&socket).unwrap();
     }
 }

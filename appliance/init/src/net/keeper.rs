@@ -4,6 +4,8 @@
 
 use std::net::Ipv4Addr;
 
+use update::provision::is_host_address;
+
 /// How long an unconfirmed address stays after the link came back, in milliseconds.
 pub(super) const KEEP_MS: u64 = 20_000;
 
@@ -18,22 +20,28 @@ pub(crate) struct Lease {
     pub(crate) router: Option<Ipv4Addr>,
     /// At most what smoltcp keeps (3).
     pub(crate) name_servers: Vec<Ipv4Addr>,
+    /// Time servers (option 42), at most a few.
+    pub(crate) time_servers: Vec<Ipv4Addr>,
+}
+
+impl Default for Lease {
+    /// No lease: an address that `checked` refuses.
+    fn default() -> Self {
+        let (name_servers, time_servers) = (Vec::new(), Vec::new());
+        Self { address: Ipv4Addr::UNSPECIFIED, prefix: 0, router: None, name_servers, time_servers }
+    }
 }
 
 impl Lease {
     /// Takes a server's offer unless it would harm the box: a server may be anybody on the cable.
     pub(crate) fn checked(self) -> Option<Self> {
-        let usable = is_usable(self.address) && (8..=32).contains(&self.prefix);
-        let router = self.router.filter(|router| is_usable(*router) && *router != self.address);
-        let mut name_servers = self.name_servers;
-        name_servers.retain(|server| is_usable(*server));
-        usable.then_some(Self { router, name_servers, ..self })
+        let usable = is_host_address(self.address) && (8..=32).contains(&self.prefix);
+        let router = self.router.filter(|at| is_host_address(*at) && *at != self.address);
+        let (mut name_servers, mut time_servers) = (self.name_servers, self.time_servers);
+        name_servers.retain(|server| is_host_address(*server));
+        time_servers.retain(|server| is_host_address(*server));
+        usable.then_some(Self { router, name_servers, time_servers, ..self })
     }
-}
-
-fn is_usable(address: Ipv4Addr) -> bool {
-    let first = address.octets()[0];
-    first != 0 && first < 224 && !address.is_loopback()
 }
 
 /// One change.
@@ -141,7 +149,7 @@ mod tests {
             address: [10, 0, 0, last].into(),
             prefix: 24,
             router: router.map(|last| [10, 0, 0, last].into()),
-            name_servers: vec![],
+            ..Lease::default()
         }
     }
 
@@ -214,6 +222,7 @@ mod tests {
             prefix,
             router: Some([127, 0, 0, 1].into()),
             name_servers: vec![[255; 4].into(), [9, 9, 9, 9].into()],
+            time_servers: vec![[127, 0, 0, 1].into(), [10, 0, 0, 1].into()],
         };
         for address in [[127, 0, 0, 1], [0, 0, 0, 0], [224, 0, 0, 1], [255; 4], [0, 1, 2, 3]] {
             assert_eq!(with(address, 24).checked(), None, "{address:?}");
@@ -222,5 +231,6 @@ mod tests {
         let taken = with([10, 0, 0, 5], 24).checked().unwrap();
         assert_eq!(taken.router, None);
         assert_eq!(taken.name_servers, [Ipv4Addr::new(9, 9, 9, 9)]);
+        assert_eq!(taken.time_servers, [Ipv4Addr::new(10, 0, 0, 1)]);
     }
 }

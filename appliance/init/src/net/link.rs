@@ -1,8 +1,11 @@
-//! The interface: which one to use, its address on the cable, and whether a cable is in (sysfs).
+//! The interfaces: what there is, their addresses on the cable, and whether a cable is in (sysfs).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use update::control::LinkKind;
+
+use super::limits::LINKS_MAX;
 use crate::smallfile::read_text;
 
 /// `lo` is always the first.
@@ -11,13 +14,15 @@ pub(super) const LOOPBACK_INDEX: u32 = 1;
 /// if_arp.h, ARPHRD_ETHER.
 const ETHERNET: &str = "1";
 
-/// An Ethernet interface.
+/// An interface with Ethernet frames, by cable or by radio.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Link {
     /// Its name.
     pub(crate) name: String,
     /// The kernel's number for it.
     pub(crate) index: u32,
+    /// What it is.
+    pub(crate) kind: LinkKind,
     /// Its hardware address.
     pub(crate) hardware: [u8; 6],
     folder: PathBuf,
@@ -33,12 +38,13 @@ impl Link {
     }
 }
 
-/// The Ethernet interface to use: one with a cable first, then by name.
-pub(super) fn choose(class: &Path) -> Option<Link> {
-    let entries = fs::read_dir(class).ok()?.flatten();
-    let mut links: Vec<_> = entries.filter_map(|entry| read(&entry.path())).collect();
-    links.sort_by_key(|link| (link.carrier() != Some(true), link.name.clone()));
-    links.into_iter().next()
+/// All interfaces of the box, cables first, then by name.
+pub(super) fn list(class: &Path) -> Vec<Link> {
+    let Ok(entries) = fs::read_dir(class) else { return Vec::new() };
+    let mut links: Vec<_> = entries.flatten().filter_map(|entry| read(&entry.path())).collect();
+    links.sort_by_key(|link| (link.kind == LinkKind::Wifi, link.name.clone()));
+    links.truncate(LINKS_MAX);
+    links
 }
 
 fn read(folder: &Path) -> Option<Link> {
@@ -48,7 +54,9 @@ fn read(folder: &Path) -> Option<Link> {
     let name = folder.file_name()?.to_str()?.to_owned();
     let index = read_text(folder.join("ifindex"))?.parse().ok()?;
     let hardware = parse_hardware(&read_text(folder.join("address"))?)?;
-    Some(Link { name, index, hardware, folder: folder.to_owned() })
+    let radio = ["phy80211", "wireless"].iter().any(|entry| folder.join(entry).exists());
+    let kind = if radio { LinkKind::Wifi } else { LinkKind::Ethernet };
+    Some(Link { name, index, kind, hardware, folder: folder.to_owned() })
 }
 
 fn parse_hardware(text: &str) -> Option<[u8; 6]> {
@@ -71,20 +79,25 @@ mod tests {
     }
 
     #[test]
-    fn ethernet_with_a_cable_is_chosen_and_its_end_is_seen() {
+    fn cables_come_before_radios_and_the_end_of_one_is_seen() {
         let class = tempfile::tempdir().unwrap();
         add(class.path(), "lo", "772\n", 1, "1\n");
-        assert_eq!(choose(class.path()), None);
+        assert!(list(class.path()).is_empty());
+        add(class.path(), "a-radio", "1\n", 4, "1\n");
+        fs::create_dir(class.path().join("a-radio/phy80211")).unwrap();
         add(class.path(), "eth1", "1\n", 3, "0\n");
-        add(class.path(), "eth0", "1\n", 2, "0\n");
-        assert_eq!(choose(class.path()).unwrap().name, "eth0");
-        fs::write(class.path().join("eth1/carrier"), "1\n").unwrap();
-        let link = choose(class.path()).unwrap();
-        assert_eq!((link.name.as_str(), link.index), ("eth1", 3));
+        add(class.path(), "eth0", "1\n", 2, "1\n");
+        let links = list(class.path());
+        let names: Vec<_> = links.iter().map(|link| (link.name.as_str(), link.kind)).collect();
+        let (cable, radio) = (LinkKind::Ethernet, LinkKind::Wifi);
+        assert_eq!(names, [("eth0", cable), ("eth1", cable), ("a-radio", radio)]);
+        let link = &links[0];
+        assert_eq!((link.index, link.carrier()), (2, Some(true)));
         assert_eq!(link.hardware, [0x52, 0x54, 0, 0x12, 0x34, 0x56]);
-        assert_eq!(link.carrier(), Some(true));
-        fs::write(class.path().join("eth1/ifindex"), "9\n").unwrap();
+        fs::write(class.path().join("eth0/ifindex"), "9\n").unwrap();
         assert_eq!(link.carrier(), None, "another interface of the same name");
+        (10..20).for_each(|index| add(class.path(), &format!("usb{index}"), "1\n", index, "0\n"));
+        assert_eq!(list(class.path()).len(), LINKS_MAX);
     }
 
     #[test]

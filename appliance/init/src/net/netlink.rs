@@ -60,15 +60,25 @@ impl Netlink {
         self.request(RouteNetlinkMessage::DelAddress(address(index, at, prefix)), 0)
     }
 
-    /// Sets the default route.
-    pub(super) fn set_default_route(&mut self, index: u32, router: Ipv4Addr) -> io::Result<()> {
-        let message = RouteNetlinkMessage::NewRoute(default_route(index, router));
+    /// Sets the default route; of several the one with the lowest metric is used.
+    pub(super) fn set_default_route(
+        &mut self,
+        index: u32,
+        router: Ipv4Addr,
+        metric: u32,
+    ) -> io::Result<()> {
+        let message = RouteNetlinkMessage::NewRoute(default_route(index, router, metric));
         self.request(message, NLM_F_CREATE | NLM_F_REPLACE)
     }
 
     /// Takes the default route away.
-    pub(super) fn remove_default_route(&mut self, index: u32, router: Ipv4Addr) -> io::Result<()> {
-        self.request(RouteNetlinkMessage::DelRoute(default_route(index, router)), 0)
+    pub(super) fn remove_default_route(
+        &mut self,
+        index: u32,
+        router: Ipv4Addr,
+        metric: u32,
+    ) -> io::Result<()> {
+        self.request(RouteNetlinkMessage::DelRoute(default_route(index, router, metric)), 0)
     }
 
     fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
@@ -115,7 +125,7 @@ fn broadcast(at: Ipv4Addr, prefix: u8) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(at) | host_bits)
 }
 
-fn default_route(index: u32, router: Ipv4Addr) -> RouteMessage {
+fn default_route(index: u32, router: Ipv4Addr, metric: u32) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = AddressFamily::Inet;
     message.header.table = RouteHeader::RT_TABLE_MAIN;
@@ -124,6 +134,7 @@ fn default_route(index: u32, router: Ipv4Addr) -> RouteMessage {
     message.header.kind = RouteType::Unicast;
     message.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet(router)));
     message.attributes.push(RouteAttribute::Oif(index));
+    message.attributes.push(RouteAttribute::Priority(metric));
     message
 }
 

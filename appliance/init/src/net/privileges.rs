@@ -1,14 +1,16 @@
-//! Giving up root: what reads from the network keeps four capabilities and nothing else.
+//! Giving up root: what reads from the network keeps four capabilities, little
+//! memory and nothing else.
 
 use std::io;
 
-use rustix::process::geteuid;
+use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
-    set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
-    set_thread_res_uid,
+    CapabilitySet, CapabilitySets, configure_capability_in_ambient_set,
+    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
+use super::limits::DATA_BYTES_MAX;
 use crate::limits::NET_ID;
 
 /// Last capability that a kernel of this decade may have.
@@ -33,13 +35,34 @@ pub(super) fn give_up() -> io::Result<()> {
     let uid = rustix::process::Uid::from_raw(NET_ID);
     set_thread_res_gid(gid, gid, gid)?;
     set_thread_res_uid(uid, uid, uid)?;
-    let none = CapabilitySet::empty();
-    set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: none })?;
+    let inheritable = lent();
+    set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable })?;
     set_no_new_privs(true)?;
+    let most = Some(DATA_BYTES_MAX);
+    setrlimit(Resource::Data, Rlimit { current: most, maximum: most })?;
     Ok(())
 }
 
-/// Settings and packet sockets now; ports and the clock for the time service that will live here.
+/// Runs `start` so that a program it starts keeps what a Wi-Fi program needs, and no other does.
+pub(super) fn lend<T>(start: impl FnOnce() -> T) -> T {
+    let set = |lent_out| {
+        for capability in lent().iter() {
+            // Without root there is nothing to lend; the program then says what it lacks.
+            let _ = configure_capability_in_ambient_set(capability, lent_out);
+        }
+    };
+    set(true);
+    let result = start();
+    set(false);
+    result
+}
+
+/// What a program started by this one may have: interfaces and their frames.
+fn lent() -> CapabilitySet {
+    CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW
+}
+
+/// Settings, packet sockets, the clock; low ports for answers that must come from them.
 fn kept() -> CapabilitySet {
     CapabilitySet::NET_ADMIN
         | CapabilitySet::NET_RAW

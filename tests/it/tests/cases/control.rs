@@ -11,8 +11,10 @@ use linnet_it::process::{Linnetd, run};
 use serde_json::json;
 use update::claim::{ClaimToken, ProvisioningId};
 use update::control::{
-    self, BoxFacts, ClaimOffer, FromInit, Health, Network, ToInit, VERSION, Welcome,
+    self, BoardHealth, BoxFacts, ClaimOffer, FromInit, Health, Network, Setting, Status, ToInit,
+    VERSION, Welcome,
 };
+use update::slots::SlotState;
 
 /// The other end of the socket.
 struct Init {
@@ -135,6 +137,82 @@ fn a_provisioned_box_is_claimed_reported_and_shut_down_by_init() {
         _ => None,
     });
     assert_eq!(again, id);
+}
+
+fn status() -> FromInit {
+    FromInit::Status(Box::new(Status {
+        uptime_ms: 77,
+        slots: [SlotState::Good, SlotState::Good],
+        boot: None,
+        starts: 2,
+        clock_set: false,
+        clock: None,
+        watchdog: true,
+        network: Network::default(),
+        host_name: "school".into(),
+        time_zone: None,
+        board: BoardHealth::default(),
+        last_end: None,
+        notes: vec!["The power supply is too weak.".into()],
+    }))
+}
+
+#[test]
+fn an_owner_s_orders_reach_init_and_its_words_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = ClaimToken::from_random([5; 16]);
+    let id = ProvisioningId::from_random([6; 16]);
+    let (server, mut init) = start(folder.path(), welcome(&token, id, None));
+    let password = Person::password_of("ann");
+    let body = json!({
+        "token": token.text(), "name": "ann", "password": password, "device": "test",
+    });
+    let claimed = server.request("POST", "/api/claim", &[], Some(&body)).json();
+    let bearer = format!("Bearer {}", claimed["token"].as_str().unwrap());
+    let post = |path: &str, body: &serde_json::Value| {
+        server.request("POST", path, &[("Authorization", &bearer)], Some(body))
+    };
+    // Init answers in its own thread, as the requests below wait for it.
+    let answering = std::thread::spawn(move || {
+        let mut seen = Vec::new();
+        while seen.len() < 4 {
+            let asked =
+                init.wait_for("a request", |frame| frame.is_answered().then(|| frame.clone()));
+            let answer = match &asked {
+                ToInit::Status => status(),
+                ToInit::Set(Setting::HostName(_)) => {
+                    FromInit::Refused { reason: "That is no name.".into() }
+                }
+                _ => FromInit::Done,
+            };
+            control::write_frame(&mut init.stream, &answer).unwrap();
+            if !matches!(asked, ToInit::ClaimSpent { .. }) {
+                seen.push(asked);
+            }
+        }
+        seen
+    });
+    let shown = server.request("GET", "/api/box", &[("Authorization", &bearer)], None).json();
+    assert_eq!((&shown["host_name"], &shown["starts"]), (&json!("school"), &json!(2)));
+    assert_eq!(shown["notes"], json!(["The power supply is too weak."]));
+    let refused = post("/api/box/settings", &json!({"host_name": "A B"}));
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    assert!(refused.text().contains("That is no name."), "{}", refused.text());
+    assert_eq!(post("/api/box/time", &json!({"time_ms": 1_900_000_000_000_u64})).status, 200);
+    let wrong = post("/api/box/factory-reset", &json!({"password": "not the password"}));
+    assert_ne!(wrong.status, 200, "{}", wrong.text());
+    let reset = post("/api/box/factory-reset", &json!({"password": password}));
+    assert_eq!(reset.status, 200, "{}", reset.text());
+    let seen = answering.join().unwrap();
+    assert_eq!(
+        seen,
+        [
+            ToInit::Status,
+            ToInit::Set(Setting::HostName("A B".into())),
+            ToInit::SetTime { unix_ms: 1_900_000_000_000 },
+            ToInit::FactoryReset,
+        ]
+    );
 }
 
 #[test]

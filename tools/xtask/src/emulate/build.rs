@@ -1,5 +1,5 @@
-//! From the tree to the emulator's card image: web client, programs for the Pi, Debian's parts,
-//! root, card. Each step is skipped when its input did not change.
+//! From the tree to the emulator's card image and update bundle: web client, programs for the Pi,
+//! Debian's parts, root, card. Each step is skipped when its input did not change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,11 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use image::boot::BootParts;
 use image::debian::{Debian, Wanted};
+use image::keys::Key;
 use image::root::Release;
-use image::{Manifest, card, manifest, pack, root};
+use image::{Layout, Manifest, bundle, card, manifest, pack, root};
 
 use super::stamp::{Stamp, is};
 use crate::cross::{Built, Toolchain};
@@ -73,7 +75,7 @@ fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// The client is part of linnetd; its build is npm's.
-fn client(tree: &Path) -> Result<()> {
+pub(crate) fn client(tree: &Path) -> Result<()> {
     let folder = tree.join("appliance/client");
     if !folder.join("package.json").is_file() {
         return Ok(());
@@ -87,6 +89,7 @@ fn client(tree: &Path) -> Result<()> {
     }
     npm(&["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
     npm(&["run", "--silent", "build"])?;
+    fs::create_dir_all(tree.join("out"))?;
     fs::write(stamp_file, stamp)?;
     Ok(())
 }
@@ -136,7 +139,8 @@ fn write(
     root::stage(&folder, manifest, &overlay, &debian.root, &built.programs, &release(tree)?)?;
     let squashfs = pack::squashfs(&folder, &staging.path().join("root.squashfs"))?;
     let parts = debian.boot_parts(manifest, &built.initramfs)?;
-    card::write(path, manifest, &parts, &squashfs)?;
+    let layout = card::write(path, manifest, &parts, &squashfs)?;
+    write_bundle(tree, out, manifest, &layout, &parts, &squashfs)?;
     let packed = out.join("linnet-emulator.img.zst");
     let budget = manifest.budget.emulator_compressed_mib;
     let bytes = pack::compress(path, &packed, pack::LEVEL_EMULATOR, budget);
@@ -151,16 +155,35 @@ fn write(
     Ok(())
 }
 
+/// The update bundle of the same parts, signed with this clone's own key.
+fn write_bundle(
+    tree: &Path,
+    out: &Path,
+    manifest: &Manifest,
+    layout: &Layout,
+    parts: &BootParts,
+    root: &[u8],
+) -> Result<()> {
+    let key = Key::of_clone(tree)?;
+    let parts = bundle::Parts { layout, boot: parts, root };
+    let (path, level) = (out.join("linnet-emulator.lup"), pack::LEVEL_EMULATOR);
+    let bytes = bundle::of_card(&path, manifest, &parts, &release(tree)?, level, &key)?;
+    let fingerprint = key.public().fingerprint();
+    eprintln!("    update bundle {:.1} MiB, signed with the dev key", mib(bytes as usize));
+    eprintln!("    \"{fingerprint}\"");
+    Ok(())
+}
+
 fn release(tree: &Path) -> Result<Release> {
     Ok(Release {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         build_time_s: build_time_s(tree)?,
-        kind: "emulator",
+        kind: "emulator".to_owned(),
     })
 }
 
 /// `SOURCE_DATE_EPOCH`, else the time of the last commit: equal sources give equal images.
-fn build_time_s(tree: &Path) -> Result<u64> {
+pub(crate) fn build_time_s(tree: &Path) -> Result<u64> {
     if let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") {
         return text.parse().context("SOURCE_DATE_EPOCH is not a number of seconds");
     }

@@ -9,15 +9,15 @@ use sha2::{Digest, Sha256};
 
 /// Collects what a step depends on.
 #[derive(Default)]
-pub(super) struct Stamp(Sha256);
+pub(crate) struct Stamp(Sha256);
 
 impl Stamp {
-    pub(super) fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.0.update((text.len() as u64).to_le_bytes());
         self.0.update(text.as_bytes());
     }
 
-    pub(super) fn file(&mut self, path: &Path) -> Result<()> {
+    pub(crate) fn file(&mut self, path: &Path) -> Result<()> {
         let mut file = fs::File::open(path).with_context(|| path.display().to_string())?;
         self.0.update(file.metadata()?.len().to_le_bytes());
         let mut buffer = vec![0; 1 << 16];
@@ -31,7 +31,7 @@ impl Stamp {
     }
 
     /// Every file below `folder` with its name, except folders of these names.
-    pub(super) fn folder(&mut self, folder: &Path, except: &[&str]) -> Result<()> {
+    pub(crate) fn folder(&mut self, folder: &Path, except: &[&str]) -> Result<()> {
         let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
         let mut entries: Vec<_> = entries.collect::<std::io::Result<_>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
@@ -52,13 +52,13 @@ impl Stamp {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         update::hex::encode(&self.0.finalize())
     }
 }
 
 /// Whether `file` holds this fingerprint.
-pub(super) fn is(file: &Path, stamp: &str) -> bool {
+pub(crate) fn is(file: &Path, stamp: &str) -> bool {
     fs::read_to_string(file).is_ok_and(|text| text == stamp)
 }
 

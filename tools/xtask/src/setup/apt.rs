@@ -22,7 +22,7 @@ pub(super) fn install_from_backports(packages: &[&str]) -> Result<()> {
     }
     let codename = image::debian::codename()?;
     let archives = machine_sources(std::path::Path::new("/etc/apt"))?;
-    let want = Suites { codename: &codename, components: "main", backports: true };
+    let want = Suites { codename: &codename, components: "main", backports: true, sources: false };
     let folder = super::cache_folder()?.join("apt-machine");
     let apt = Apt::create(&folder, Scope::Machine, &derive(&archives, want)?)?;
     run(as_root("apt-get", Some(&apt)).arg("update"))?;

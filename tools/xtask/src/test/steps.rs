@@ -49,6 +49,11 @@ pub(super) const STEPS: &[Step] = &[
         commands: || vec![cargo(&["test", "--workspace", "--no-fail-fast"])],
     },
     Step {
+        name: "image",
+        about: "the release image's configurations, packages, hooks and patches are consistent",
+        commands: || vec![cargo(&["xtask", "image", "--check"])],
+    },
+    Step {
         name: "simulator",
         about: "200 seeds of drops, kills and power cuts against the real core and log",
         commands: || vec![cargo(&["xtask", "sim", "--seeds", "200"])],

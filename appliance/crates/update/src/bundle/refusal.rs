@@ -9,9 +9,7 @@ pub enum Refusal {
     #[error("this file is not a Linnet update (.lup); choose another file")]
     NotABundle,
     /// A later format of the file.
-    #[error(
-        "this update has file format {found}, which this release can't read; install an update in between first"
-    )]
+    #[error("this update has file format {found}, this release reads 1; take one in between")]
     Version {
         /// What the file says.
         found: u32,

@@ -123,6 +123,32 @@ fn sentences_are_cut_between_characters() {
     assert_eq!(sentence("short"), "short");
 }
 
+#[test]
+fn passphrase_is_not_shown_by_debug() {
+    let wifi = WifiChoice {
+        ssid: "home".into(),
+        passphrase: Some("quite a secret".into()),
+        country: None,
+    };
+    let shown = format!("{:?}", ToInit::Set(Setting::Wifi(Some(wifi))));
+    assert!(shown.contains("home") && !shown.contains("secret"), "{shown}");
+}
+
+#[test]
+fn what_is_told_often_is_not_answered_and_every_question_is() {
+    assert!(!ToInit::LedHint(LedHint::Nothing).is_answered());
+    for asked in [
+        ToInit::Status,
+        ToInit::FactoryReset,
+        ToInit::SetTime { unix_ms: 1 },
+        ToInit::Set(Setting::Wifi(None)),
+    ] {
+        assert!(asked.is_answered(), "{asked:?}");
+        let frame = encode(&asked).unwrap();
+        assert_eq!(read_frame(&mut frame.as_slice()).unwrap(), Some(asked));
+    }
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

@@ -27,9 +27,28 @@ const BLOCK_BYTES: usize = 4096;
 pub struct SlotArea {
     /// The slots, A first.
     pub slots: [SlotState; 2],
-    /// Set after the first mkfs of DATA and its sync: from then on DATA is never made again.
-    pub data_made: bool,
+    /// Whether DATA may be made.
+    pub data: DataMark,
     spent_ids: Vec<ProvisioningId>,
+}
+
+/// What is known about the file system of DATA. On the card it is one byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DataMark {
+    /// It was not made yet: the first boot makes it.
+    NotMade,
+    /// Set after mkfs and its sync: from then on DATA is never made again by itself.
+    Made,
+    /// The owner ordered a factory reset: the next boot makes it anew, and if that is cut, the one
+    /// after it.
+    ResetOrdered,
+}
+
+impl DataMark {
+    /// Whether a file system has to be made, whatever lies on the partition.
+    pub fn is_to_be_made(self) -> bool {
+        self != Self::Made
+    }
 }
 
 /// The record could not be used or extended.
@@ -67,7 +86,11 @@ pub struct Write {
 impl SlotArea {
     /// The state of a freshly flashed card: both slots are shipped filled and good.
     pub fn fresh() -> Self {
-        Self { slots: [SlotState::Good, SlotState::Good], data_made: false, spent_ids: Vec::new() }
+        Self {
+            slots: [SlotState::Good, SlotState::Good],
+            data: DataMark::NotMade,
+            spent_ids: Vec::new(),
+        }
     }
 
     /// What an image writes into the area: only these words allow the first boot to make DATA. In
@@ -79,7 +102,7 @@ impl SlotArea {
     /// What counts while no copy can be read: DATA may hold years of somebody's life, so whatever
     /// is stored on this ground says that it was made.
     pub fn after_damage() -> Self {
-        Self { data_made: true, ..Self::fresh() }
+        Self { data: DataMark::Made, ..Self::fresh() }
     }
 
     /// State of one slot.
@@ -114,6 +137,18 @@ impl SlotArea {
             return Err(AreaError::SpentIdsFull);
         }
         self.spent_ids.push(id);
+        Ok(())
+    }
+
+    /// Orders a factory reset and, with it, ends the claim link with this id.
+    ///
+    /// # Errors
+    /// [`AreaError::SpentIdsFull`]; nothing changes then.
+    pub fn order_reset(&mut self, id: Option<ProvisioningId>) -> Result<(), AreaError> {
+        if let Some(id) = id {
+            self.spend(id)?;
+        }
+        self.data = DataMark::ResetOrdered;
         Ok(())
     }
 
@@ -223,7 +258,7 @@ mod tests {
             apply(&mut area, &write);
             assert_eq!(find(&area), Ok(Found::Record(state.clone(), sequence)));
             state.spend(id(sequence as u32)).unwrap();
-            state.data_made = true;
+            state.data = DataMark::Made;
         }
     }
 
@@ -270,6 +305,27 @@ mod tests {
             let mut flipped = area.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(find(&flipped), Ok(Found::Damaged), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn order_to_reset_ends_the_claim_link_or_changes_nothing() {
+        let mut state = SlotArea::after_damage();
+        state.order_reset(Some(id(7))).unwrap();
+        assert!(state.data.is_to_be_made() && state.is_spent(&id(7)));
+        let mut full = SlotArea::after_damage();
+        (0..SPENT_IDS_MAX as u32).for_each(|number| full.spend(id(number)).unwrap());
+        assert_eq!(full.order_reset(Some(id(9999))), Err(AreaError::SpentIdsFull));
+        assert_eq!(full.data, DataMark::Made);
+        assert_eq!(full.order_reset(Some(id(3))), Ok(()));
+    }
+
+    #[test]
+    fn mark_is_one_byte_on_the_card_as_documented() {
+        for (mark, byte) in
+            [(DataMark::NotMade, 0), (DataMark::Made, 1), (DataMark::ResetOrdered, 2)]
+        {
+            assert_eq!(postcard::to_allocvec(&mark).unwrap(), [byte]);
         }
     }
 
