@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use vm::pi::Polled;
 use vm::ports::{Forward, forward};
-use vm::{Machine, Pi};
+use vm::{Machine, Network, Pi};
 
 use crate::{run, setup, smoke};
 
@@ -112,6 +112,12 @@ fn image(tree: &Path, options: &Options) -> Result<build::Image> {
     )
 }
 
+/// The emulator's image, built as far as its inputs changed.
+pub(crate) fn emulator_image(tree: &Path, install: bool) -> Result<PathBuf> {
+    let choice = build::Choice { kernel: None, fresh_parts: false, install };
+    Ok(build::image(tree, &choice)?.path)
+}
+
 /// A new card for every smoke test: what is proven must not hang on an earlier run.
 fn run_smoke(tree: &Path, built: &build::Image, options: &Options) -> Result<()> {
     let folder = options.keep.clone().unwrap_or_else(|| built.folder.join("smoke"));
@@ -135,11 +141,9 @@ fn emulate(machine: Machine, card: &card::Card, append: &str) -> Result<()> {
     eprintln!("Booting an emulated Pi ({}); not a release, Ctrl-C powers it off.", machine.name());
     let started = Instant::now();
     let mut pi = Pi::power_on(vm::Options {
-        machine,
-        card: card.path.clone(),
-        forwards: forwards.clone(),
+        network: Network::Loopback(forwards.clone()),
         cmdline: append.to_owned(),
-        write_log: None,
+        ..vm::Options::new(machine, &card.path)
     })?;
     let mut starts = pi.starts();
     let mut page = Some(Page { https: forwards[0].host, http: forwards[1].host, started });
