@@ -66,11 +66,20 @@ impl Logs {
 
     /// Copies a service's output line by line until it closes. Runs on its own thread.
     pub(crate) fn copy(&self, who: &str, from: impl Read) {
+        self.copy_except(who, from, |_| false);
+    }
+
+    /// The same, without the lines that `taken` takes for itself.
+    pub(crate) fn copy_except(&self, who: &str, from: impl Read, taken: impl Fn(&str) -> bool) {
         let mut reader = BufReader::new(from);
         let mut bytes = Vec::new();
         let mut allowance = Allowance::default();
         while let Ok(true) = read_line(&mut reader, &mut bytes) {
-            let line = format!("{who}: {}", clean(&String::from_utf8_lossy(&bytes)));
+            let text = String::from_utf8_lossy(&bytes);
+            if taken(&text) {
+                continue;
+            }
+            let line = format!("{who}: {}", clean(&text));
             if allowance.takes(boot_ms()) {
                 console(&line);
             }

@@ -29,6 +29,7 @@ mod net;
 mod orders;
 mod partitions;
 mod power;
+mod progress;
 mod rawdisk;
 mod reset;
 mod resize;

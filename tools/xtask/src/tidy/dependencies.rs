@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("linnet-peers", &["linnet-wire", "linnet-chat", "linnet-log", "linnet-store", "linnet-load"]),
     ("linnet-guest", &[]),
     ("linnet-it", &["linnet-wire", "linnet-update"]),
-    ("linnet-vm", &["linnet-image"]),
+    ("linnet-vm", &["linnet-wire", "linnet-update", "linnet-image", "linnet"]),
     ("linnet-xtask", &["linnet-wire", "linnet-update", "linnet-image", "linnet-vm", "linnet"]),
 ];
 
