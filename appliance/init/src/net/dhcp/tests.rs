@@ -112,6 +112,8 @@ impl World {
         let request = DhcpRepr::parse(&packet).unwrap();
         let name = packet.options().find(|option| option.kind == OPTION_HOST_NAME);
         self.names.push(name.unwrap().data.to_vec());
+        assert_eq!(request.client_identifier, Some(EthernetAddress(BOX)));
+        assert_eq!(request.parameter_request_list, Some(&REQUESTED[..]));
         let kind = match (self.mood, request.message_type) {
             (Mood::Sleeps, _) => return,
             (Mood::Gives(_), DhcpMessageType::Discover) => DhcpMessageType::Offer,
