@@ -62,7 +62,9 @@ fn copy(
     let (name, logs, share) = (name.to_owned(), logs.clone(), Arc::clone(share));
     let taken = move |line: &str| {
         let percent = progress::percent(line);
-        percent.iter().for_each(|percent| drop(share.fetch_max(*percent, Ordering::Relaxed)));
+        if let Some(percent) = percent {
+            share.fetch_max(percent, Ordering::Relaxed);
+        }
         percent.is_some()
     };
     std::thread::spawn(move || logs.copy_except(&name, from, taken));
