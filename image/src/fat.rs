@@ -2,10 +2,10 @@
 //! read and written in place on an existing card.
 
 use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
 
 use anyhow::{Context, Result, bail};
-use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
+use fatfs::{Dir, FileSystem, FormatVolumeOptions, FsOptions};
 
 use crate::layout::{Extent, SECTOR_BYTES};
 use crate::window::Window;
@@ -34,7 +34,7 @@ pub fn make(label: &str, volume_id: u32, bytes: u64, files: &[FatFile]) -> Resul
     {
         let system = FileSystem::new(&mut disk, FsOptions::new())?;
         for file in files {
-            write_file(&system, file).with_context(|| {
+            write_file(&system.root_dir(), file).with_context(|| {
                 format!("{} ({} bytes) into {label}", file.name, file.bytes.len())
             })?;
         }
@@ -43,13 +43,42 @@ pub fn make(label: &str, volume_id: u32, bytes: u64, files: &[FatFile]) -> Resul
     Ok(disk.into_inner())
 }
 
-/// Replaces one file of a FAT partition on a card, leaving all else as it is.
+/// Replaces one file of a FAT partition on a card, leaving all else as it is. The new content lies
+/// on the card, read back, before the old one goes; cut short, the card has one of the two, perhaps
+/// under the name with `.new` behind it, which the next attempt clears away.
 pub fn replace_on_card(card: &File, partition: Extent, file: &FatFile) -> Result<()> {
+    let new = FatFile::new(&format!("{}.new", file.name), file.bytes.clone());
+    with_root(card, partition, |root| write_file(root, &new))?;
+    verify(card, partition, &new)?;
+    with_root(card, partition, |root| {
+        match root.remove(&file.name) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        Ok(root.rename(&new.name, root, &file.name)?)
+    })?;
+    verify(card, partition, file)
+}
+
+/// Does something to the root folder of a partition and waits until the card has it.
+fn with_root(
+    card: &File,
+    partition: Extent,
+    work: impl FnOnce(&Dir<'_, Window<'_>>) -> Result<()>,
+) -> Result<()> {
     let system = FileSystem::new(Window::new(card, partition), FsOptions::new())
-        .context("this is not a Linnet card: its first partition holds no FAT file system")?;
-    write_file(&system, file)?;
+        .context("its first partition holds no FAT file system")?;
+    work(&system.root_dir())?;
     system.unmount()?;
     card.sync_all()?;
+    Ok(())
+}
+
+fn verify(card: &File, partition: Extent, file: &FatFile) -> Result<()> {
+    let read = read_on_card(card, partition, &file.name, file.bytes.len() as u64)?;
+    if read.as_deref() != Some(&file.bytes) {
+        bail!("{} does not read back as it was written; is the card well?", file.name);
+    }
     Ok(())
 }
 
@@ -64,7 +93,7 @@ pub fn read_on_card(
         .context("the partition holds no FAT file system")?;
     let file = match system.root_dir().open_file(name) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("opening {name}")),
     };
     let mut bytes = Vec::new();
@@ -75,8 +104,8 @@ pub fn read_on_card(
     Ok(Some(bytes))
 }
 
-fn write_file<T: Read + Write + Seek>(system: &FileSystem<T>, file: &FatFile) -> Result<()> {
-    let mut target = system.root_dir().create_file(&file.name)?;
+fn write_file<T: Read + Write + Seek>(root: &Dir<'_, T>, file: &FatFile) -> Result<()> {
+    let mut target = root.create_file(&file.name)?;
     target.seek(SeekFrom::Start(0))?;
     target.truncate()?;
     target.write_all(&file.bytes)?;
@@ -123,6 +152,22 @@ mod tests {
         assert_eq!(read("linnet.toml").as_deref(), Some(b"new".as_slice()));
         assert_eq!(read("a").as_deref(), Some(b"one".as_slice()));
         assert_eq!(read("absent"), None);
+    }
+
+    #[test]
+    fn what_an_attempt_left_that_was_cut_short_is_cleared_away_by_the_next() {
+        let left = [
+            vec![FatFile::new("linnet.toml", "old"), FatFile::new("linnet.toml.new", [7; 9000])],
+            vec![FatFile::new("linnet.toml.new", "whole, and the old one is gone")],
+            vec![],
+        ];
+        for files in left {
+            let (card, extent) = card(&files);
+            replace_on_card(&card, extent, &FatFile::new("linnet.toml", "new")).unwrap();
+            let read = |name| read_on_card(&card, extent, name, 10_000).unwrap();
+            assert_eq!(read("linnet.toml").as_deref(), Some(b"new".as_slice()));
+            assert_eq!(read("linnet.toml.new"), None);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod card;
 #[cfg(feature = "build")]
 pub mod debian;
 pub mod fat;
+pub mod flash;
 #[cfg(feature = "build")]
 pub mod initramfs;
 #[cfg(feature = "build")]

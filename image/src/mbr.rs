@@ -89,16 +89,25 @@ fn sign(sector: &mut [u8; SECTOR]) {
 pub fn decode(
     mut read_sector: impl FnMut(u64) -> std::io::Result<[u8; SECTOR]>,
 ) -> Result<Vec<Partition>, TableError> {
-    let master = signed(0, read_sector(0)?)?;
-    let mut found: Vec<Partition> = (0..4)
-        .filter_map(|index| entry(&master, index).map(|(kind, extent)| (index, kind, extent)))
-        .map(|(index, kind, extent)| Partition { number: index as u32 + 1, kind, extent })
-        .collect();
+    let mut found = primary(&read_sector(0)?)?;
     if let Some(extended) = found.iter().find(|part| matches!(part.kind, 5 | EXTENDED_LBA)) {
         let base = extended.extent.start;
         found.extend(logical(base, read_sector)?);
     }
     Ok(found)
+}
+
+/// The partitions that the card's first sector names itself.
+pub fn primary(master: &[u8; SECTOR]) -> Result<Vec<Partition>, TableError> {
+    let master = signed(0, *master)?;
+    let entries = (0..4).filter_map(|index| Some((index as u32 + 1, entry(&master, index)?)));
+    Ok(entries.map(|(number, (kind, extent))| Partition { number, kind, extent }).collect())
+}
+
+/// What tells one disk from another; ours all have the manifest's.
+pub fn disk_id(master: &[u8; SECTOR]) -> u32 {
+    let bytes = master[DISK_ID..].first_chunk().expect("the id lies inside the sector");
+    u32::from_le_bytes(*bytes)
 }
 
 fn logical(

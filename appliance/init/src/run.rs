@@ -310,7 +310,7 @@ impl Running {
             self.say_running(health, now);
         }
         if health.ok && !health.claimed {
-            self.booted.claim.show(&self.logs);
+            self.booted.claim.show(&self.network, &self.logs);
         }
         let tries = health.ok && self.booted.cmdline.test == Some(TestWord::Tryboot);
         tries.then_some(Ending::Tryboot)

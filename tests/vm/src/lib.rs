@@ -8,12 +8,16 @@ pub mod console;
 pub mod counting;
 pub mod device_tree;
 pub mod gpio;
+pub mod lab;
+pub mod lan;
 pub mod machine;
+pub mod owner;
 pub mod pi;
 pub mod ports;
 pub mod qmp;
+pub mod scenarios;
 pub mod standin;
 pub mod writelog;
 
-pub use machine::Machine;
+pub use machine::{Between, Clock, Machine, Network};
 pub use pi::{Options, Pi};

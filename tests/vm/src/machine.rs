@@ -7,6 +7,10 @@ use crate::qmp::End;
 
 /// The board's memory that Linnet's budget is made for.
 const MEMORY_MIB: &str = "1024";
+/// The box's network in QEMU's words.
+pub(crate) const CABLE: &str = "lan";
+/// The card's brake in QEMU's words.
+pub(crate) const BRAKE: &str = "brake";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Machine {
@@ -16,7 +20,7 @@ pub enum Machine {
     Raspi4b,
 }
 
-/// Files and ports of one start.
+/// Files of one start, and what the board hangs on.
 #[derive(Debug, Clone)]
 pub struct Wiring {
     pub kernel: PathBuf,
@@ -24,10 +28,49 @@ pub struct Wiring {
     pub device_tree: PathBuf,
     pub cmdline: String,
     pub card: PathBuf,
-    /// Where QEMU records every write to the card; only on `virt`.
-    pub write_log: Option<PathBuf>,
+    /// What QEMU puts between the card and its file; only on `virt`.
+    pub between: Between,
     pub monitor: PathBuf,
-    pub forwards: Vec<Forward>,
+    pub network: Network,
+    pub clock: Clock,
+    /// Where QEMU lists what its models lack, property tags of the firmware among it.
+    pub unimplemented_log: Option<PathBuf>,
+}
+
+/// What the cable of the box leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Network {
+    /// QEMU's own network: addresses are given by QEMU, ports of the box appear on loopback.
+    Loopback(Vec<Forward>),
+    /// A network interface of the host (a tap) that exists already.
+    Tap(Tap),
+}
+
+/// One end of a cable on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tap {
+    pub name: String,
+    /// The hardware address that the box has on it.
+    pub hardware: [u8; 6],
+}
+
+/// What the battery-backed clock of the board says; the Pi has none, `virt` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The host's time.
+    Host,
+    /// The first of January 1970, as a board without such a clock begins.
+    Unset,
+}
+
+/// What lies between the emulated card and its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Between {
+    Nothing,
+    /// Every write is recorded here.
+    WriteLog(PathBuf),
+    /// A brake that [`crate::qmp::Qmp::throttle`] sets while the box runs.
+    Brake,
 }
 
 impl Machine {
@@ -89,50 +132,86 @@ impl Machine {
             format!("unix:{},server=on,wait=off", path(&wiring.monitor)),
         ]);
         arguments.extend(self.card(wiring));
-        arguments.extend(self.network(&wiring.forwards));
+        arguments.extend(self.network(&wiring.network));
+        if let Some(log) = &wiring.unimplemented_log {
+            arguments.extend(words(&["-d", "unimp", "-D"]));
+            arguments.push(path(log));
+        }
         arguments
     }
 
     fn card(self, wiring: &Wiring) -> Vec<String> {
         let card = comma_safe(&wiring.card);
-        match self {
-            Self::Raspi4b => words(&["-drive", &format!("if=sd,format=raw,file={card}")]),
-            Self::Virt => {
-                let file =
-                    format!("driver=raw,node-name=card,file.driver=file,file.filename={card}");
-                let mut arguments = match &wiring.write_log {
-                    None => words(&["-blockdev", &file]),
-                    Some(log) => {
-                        let log = comma_safe(log);
-                        let logged = format!(
-                            "driver=blklogwrites,node-name=card,file.driver=file,\
-                             file.filename={card},log.driver=file,log.filename={log}"
-                        );
-                        words(&["-blockdev", &logged])
-                    }
-                };
-                arguments.extend(words(&["-device", "virtio-blk-pci,drive=card"]));
-                arguments.extend(words(&["-device", "i6300esb", "-device", "virtio-rng-pci"]));
-                arguments
-            }
+        if self == Self::Raspi4b {
+            return words(&["-drive", &format!("if=sd,format=raw,file={card}")]);
         }
+        let mut arguments = between(&card, &wiring.between);
+        arguments.extend(words(&["-device", "virtio-blk-pci,drive=card"]));
+        arguments.extend(words(&["-device", "i6300esb", "-device", "virtio-rng-pci"]));
+        if wiring.clock == Clock::Unset {
+            arguments.extend(words(&["-rtc", "base=1970-01-01T00:00:00"]));
+        }
+        arguments
     }
 
-    fn network(self, forwards: &[Forward]) -> Vec<String> {
-        let mut user = "user,id=lan".to_owned();
-        for forward in forwards {
-            for transport in ["tcp", "udp"] {
-                let Forward { host, guest } = forward;
-                user += &format!(",hostfwd={transport}:127.0.0.1:{host}-:{guest}");
+    fn network(self, network: &Network) -> Vec<String> {
+        let (lan, hardware) = match network {
+            Network::Loopback(forwards) => (loopback(forwards), String::new()),
+            Network::Tap(tap) => {
+                let lan = format!("tap,id={CABLE},ifname={},script=no,downscript=no", tap.name);
+                (lan, format!(",mac={}", colons(&tap.hardware)))
             }
-        }
+        };
         let device = match self {
             // Without its boot ROM, which is a package of its own and of no use here.
-            Self::Virt => "virtio-net-pci,netdev=lan,romfile=",
-            Self::Raspi4b => "usb-net,netdev=lan",
+            Self::Virt => format!("virtio-net-pci,netdev={CABLE},romfile={hardware}"),
+            Self::Raspi4b => format!("usb-net,netdev={CABLE}{hardware}"),
         };
-        words(&["-netdev", &user, "-device", device])
+        words(&["-netdev", &lan, "-device", &device])
     }
+}
+
+fn loopback(forwards: &[Forward]) -> String {
+    let mut user = format!("user,id={CABLE}");
+    for forward in forwards {
+        for transport in ["tcp", "udp"] {
+            let Forward { host, guest } = forward;
+            user += &format!(",hostfwd={transport}:127.0.0.1:{host}-:{guest}");
+        }
+    }
+    user
+}
+
+/// The card's file under the node name that the disk is made of.
+fn between(card: &str, between: &Between) -> Vec<String> {
+    match between {
+        Between::Nothing => {
+            let file = format!("driver=raw,node-name=card,file.driver=file,file.filename={card}");
+            words(&["-blockdev", &file])
+        }
+        Between::WriteLog(log) => {
+            let log = comma_safe(log);
+            let logged = format!(
+                "driver=blklogwrites,node-name=card,file.driver=file,\
+                 file.filename={card},log.driver=file,log.filename={log}"
+            );
+            words(&["-blockdev", &logged])
+        }
+        Between::Brake => {
+            let braked = format!(
+                "driver=throttle,node-name=card,throttle-group={BRAKE},file.driver=raw,\
+                 file.file.driver=file,file.file.filename={card}"
+            );
+            let group = format!("throttle-group,id={BRAKE}");
+            words(&["-object", &group, "-blockdev", &braked])
+        }
+    }
+}
+
+/// `52:54:00:00:00:01`
+pub(crate) fn colons(hardware: &[u8; 6]) -> String {
+    let pairs: Vec<String> = hardware.iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.join(":")
 }
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -148,22 +227,29 @@ fn comma_safe(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    fn wiring(write_log: Option<PathBuf>) -> Wiring {
+    fn wiring(between: Between, network: Network) -> Wiring {
         Wiring {
             kernel: "k".into(),
             initramfs: None,
             device_tree: "d".into(),
             cmdline: "quiet".into(),
             card: "/a,b/card.img".into(),
-            write_log,
+            between,
             monitor: "m".into(),
-            forwards: vec![Forward { host: 8443, guest: 443 }],
+            network,
+            clock: Clock::Host,
+            unimplemented_log: None,
         }
+    }
+
+    fn plain() -> Wiring {
+        let forwards = vec![Forward { host: 8443, guest: 443 }];
+        wiring(Between::Nothing, Network::Loopback(forwards))
     }
 
     #[test]
     fn ports_are_forwarded_on_loopback_only() {
-        let line = Machine::Virt.arguments(&wiring(None)).join(" ");
+        let line = Machine::Virt.arguments(&plain()).join(" ");
         for transport in ["tcp", "udp"] {
             let wanted = format!("hostfwd={transport}:127.0.0.1:8443-:443");
             assert!(line.contains(&wanted), "{line}");
@@ -180,14 +266,32 @@ mod tests {
 
     #[test]
     fn commas_in_paths_do_not_end_an_option() {
-        let line = Machine::Raspi4b.arguments(&wiring(None)).join(" ");
+        let line = Machine::Raspi4b.arguments(&plain()).join(" ");
         assert!(line.contains("file=/a,,b/card.img"), "{line}");
     }
 
     #[test]
     fn the_write_log_sits_between_the_card_and_its_file() {
-        let line = Machine::Virt.arguments(&wiring(Some("log".into()))).join(" ");
+        let wiring = Wiring { between: Between::WriteLog("log".into()), ..plain() };
+        let line = Machine::Virt.arguments(&wiring).join(" ");
         assert!(line.contains("driver=blklogwrites,node-name=card"), "{line}");
         assert!(line.contains("log.filename=log"), "{line}");
+    }
+
+    #[test]
+    fn brake_sits_between_the_card_and_its_file() {
+        let line = Machine::Virt.arguments(&Wiring { between: Between::Brake, ..plain() });
+        let line = line.join(" ");
+        assert!(line.contains("-object throttle-group,id=brake"), "{line}");
+        assert!(line.contains("throttle-group=brake,file.driver=raw"), "{line}");
+    }
+
+    #[test]
+    fn box_on_a_tap_has_its_own_hardware_address_and_no_way_to_the_host() {
+        let tap = Tap { name: "tap1".into(), hardware: [0x52, 0x54, 0, 0, 0, 1] };
+        let line = Machine::Virt.arguments(&wiring(Between::Nothing, Network::Tap(tap)));
+        let line = line.join(" ");
+        assert!(line.contains("tap,id=lan,ifname=tap1,"), "{line}");
+        assert!(line.contains(",mac=52:54:00:00:00:01") && !line.contains("user,"), "{line}");
     }
 }

@@ -13,8 +13,7 @@ use tempfile::TempDir;
 
 use crate::console::{Console, Line, Waited};
 use crate::device_tree;
-use crate::machine::{Machine, Wiring};
-use crate::ports::Forward;
+use crate::machine::{Between, Clock, Machine, Network, Wiring};
 use crate::qmp::{End, Qmp};
 use crate::standin;
 
@@ -30,11 +29,31 @@ const EXIT_MAX: Duration = Duration::from_secs(30);
 pub struct Options {
     pub machine: Machine,
     pub card: PathBuf,
-    pub forwards: Vec<Forward>,
+    pub network: Network,
     /// Words added to the card's own command line, such as a health nonce.
     pub cmdline: String,
-    /// Records every write to the card; only on `virt`.
-    pub write_log: Option<PathBuf>,
+    pub between: Between,
+    pub clock: Clock,
+    /// Where QEMU lists what its models lack.
+    pub unimplemented_log: Option<PathBuf>,
+    /// Show every console line on stdout with this before it.
+    pub echo: Option<String>,
+}
+
+impl Options {
+    /// The card in the machine, a cable that leads nowhere but to QEMU, and nothing special.
+    pub fn new(machine: Machine, card: &Path) -> Self {
+        Self {
+            machine,
+            card: card.to_owned(),
+            network: Network::Loopback(Vec::new()),
+            cmdline: String::new(),
+            between: Between::Nothing,
+            clock: Clock::Host,
+            unimplemented_log: None,
+            echo: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -117,6 +136,9 @@ impl Pi {
     }
 
     fn remember(&mut self, line: &str) {
+        if let Some(mark) = &self.options.echo {
+            println!("{mark}{line}");
+        }
         if self.recent.len() == RECENT_LINES {
             self.recent.pop_front();
         }
@@ -196,6 +218,10 @@ impl Drop for Pi {
     fn drop(&mut self) {
         self.running.qemu.kill().ok();
         self.running.qemu.wait().ok();
+        // What nobody waited for tells most when a test failed.
+        while let Waited::Line(line) = self.running.console.next(Instant::now()) {
+            self.remember(&line.text);
+        }
     }
 }
 
@@ -251,8 +277,10 @@ fn wire(options: &Options, folder: &Path, start: &standin::Start) -> Result<Wiri
         device_tree: folder.join("tree.dtb"),
         cmdline: words.join(" "),
         card: options.card.clone(),
-        write_log: options.write_log.clone(),
+        between: options.between.clone(),
         monitor,
-        forwards: options.forwards.clone(),
+        network: options.network.clone(),
+        clock: options.clock,
+        unimplemented_log: options.unimplemented_log.clone(),
     })
 }

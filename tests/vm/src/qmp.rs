@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::machine::{BRAKE, CABLE};
+
 /// The monitor answers at once; a busy host may delay it.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// QEMU makes its socket within this time or not at all.
@@ -83,6 +85,19 @@ impl Qmp {
     pub fn read_word(&mut self, address: u64) -> Result<u32> {
         let text = self.human(&format!("xp /1xw {address:#x}"))?;
         parse_word(&text).with_context(|| format!("QEMU's answer to xp: {text}"))
+    }
+
+    /// Pulls the cable out of the box, or puts it back.
+    pub fn set_link(&mut self, up: bool) -> Result<()> {
+        self.execute("set_link", json!({ "name": CABLE, "up": up })).map(drop)
+    }
+
+    /// Lets the card read no more than this in a second; 0 lets it go. Only with a brake.
+    pub fn throttle(&mut self, read_bytes_per_second: u64) -> Result<()> {
+        let limits = json!({ "bps-read": read_bytes_per_second });
+        let path = format!("/objects/{BRAKE}");
+        let arguments = json!({ "path": path, "property": "limits", "value": limits });
+        self.execute("qom-set", arguments).map(drop)
     }
 
     /// Presses the power key.

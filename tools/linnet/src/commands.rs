@@ -4,11 +4,14 @@ mod account;
 mod ask;
 mod backup;
 mod bench;
+mod card;
 mod chat;
 pub(crate) mod failure;
 mod feed;
+mod flash;
 mod history;
 mod print;
+mod provision;
 mod rooms;
 mod status;
 mod system;
@@ -48,6 +51,10 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Make a card out of an image, and the link that makes you its owner.
+    Flash(flash::Flash),
+    /// Give an existing card a new claim link, other settings or a factory reset.
+    Provision(provision::Provision),
     /// Become the first owner of a box, with its claim link.
     Claim(account::Claim),
     /// Sign this computer in on a box.
@@ -77,6 +84,8 @@ impl Arguments {
         let profiles = Profiles::of_this_user()?;
         let (which, quic) = (self.which.as_deref(), self.quic);
         match self.verb {
+            Verb::Flash(verb) => verb.run(),
+            Verb::Provision(verb) => verb.run(),
             Verb::Claim(verb) => verb.run(&profiles).await,
             Verb::Login(verb) => verb.run(&profiles).await,
             Verb::Logout => account::logout(&profiles, which).await,

@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use vm::pi::Polled;
 use vm::ports::{Forward, forward};
-use vm::{Machine, Pi};
+use vm::{Machine, Network, Pi};
 
 use crate::{run, setup, smoke};
 
@@ -59,6 +59,10 @@ pub(crate) struct Options {
     /// Look for newer Debian packages than those in the cache.
     #[arg(long)]
     fresh_parts: bool,
+    /// Boot this card image, such as one of `cargo xtask image`, instead of building the
+    /// emulator's; it gets a card of its own.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "fresh_parts", "build_only"])]
+    image: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -83,14 +87,7 @@ const PORTS: [(u16, u16); 3] = [(443, 8443), (80, 8080), (7443, 7443)];
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::ensure(setup::Verb::Emulate, !options.no_install)?;
     let tree = run::root();
-    let built = build::image(
-        &tree,
-        &build::Choice {
-            kernel: options.kernel.as_deref(),
-            fresh_parts: options.fresh_parts,
-            install: !options.no_install,
-        },
-    )?;
+    let built = image(&tree, options)?;
     if options.build_only {
         return Ok(());
     }
@@ -99,6 +96,26 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let card = card::prepare(&built, options.fresh)?;
     emulate(options.machine.into(), &card, &options.append)
+}
+
+fn image(tree: &Path, options: &Options) -> Result<build::Image> {
+    if let Some(file) = &options.image {
+        return build::given(tree, file);
+    }
+    build::image(
+        tree,
+        &build::Choice {
+            kernel: options.kernel.as_deref(),
+            fresh_parts: options.fresh_parts,
+            install: !options.no_install,
+        },
+    )
+}
+
+/// The emulator's image, built as far as its inputs changed.
+pub(crate) fn emulator_image(tree: &Path, install: bool) -> Result<PathBuf> {
+    let choice = build::Choice { kernel: None, fresh_parts: false, install };
+    Ok(build::image(tree, &choice)?.path)
 }
 
 /// A new card for every smoke test: what is proven must not hang on an earlier run.
@@ -124,11 +141,9 @@ fn emulate(machine: Machine, card: &card::Card, append: &str) -> Result<()> {
     eprintln!("Booting an emulated Pi ({}); not a release, Ctrl-C powers it off.", machine.name());
     let started = Instant::now();
     let mut pi = Pi::power_on(vm::Options {
-        machine,
-        card: card.path.clone(),
-        forwards: forwards.clone(),
+        network: Network::Loopback(forwards.clone()),
         cmdline: append.to_owned(),
-        write_log: None,
+        ..vm::Options::new(machine, &card.path)
     })?;
     let mut starts = pi.starts();
     let mut page = Some(Page { https: forwards[0].host, http: forwards[1].host, started });
@@ -170,7 +185,7 @@ impl Page {
         let seconds = self.started.elapsed().as_secs_f32();
         println!("\nThe box answers after {seconds:.1} s. Whoever opens this link first owns it,");
         println!("unless somebody already does:");
-        println!("\n  {}\n", image::provision::claim_link(&host, &card.token));
+        println!("\n  {}\n", card.token.link(&host));
         println!("Your browser warns about the certificate, as with a new box: go on anyway.");
         None
     }

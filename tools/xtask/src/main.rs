@@ -15,6 +15,7 @@ mod smoke;
 mod test;
 mod tidy;
 mod update_key;
+mod vm_tests;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,8 @@ enum Verb {
     Emulate(emulate::Options),
     /// Builds the release image from source with Buildroot; `--check` needs none.
     Image(release::Options),
+    /// Named tests of a box in an emulated network.
+    Vm(vm_tests::Options),
     /// Counts instructions of the aarch64 build and says what they'd be on a Pi: an estimate.
     PiEstimate(pi_estimate::Options),
     /// Makes or shows a key that signs releases.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Verb::Screenshots(options) => screenshots::run(&options),
         Verb::Emulate(options) => emulate::run(&options),
         Verb::Image(options) => release::run(&options),
+        Verb::Vm(options) => vm_tests::run(&options),
         Verb::PiEstimate(options) => pi_estimate::run(&options),
         Verb::UpdateKey(options) => update_key::run(&options),
     };

@@ -19,6 +19,7 @@ pub(crate) enum Verb {
     Test,
     Screenshots,
     Image,
+    Vm,
 }
 
 /// One line of the table: how to see that it is there, where it comes from, what for.
@@ -43,11 +44,12 @@ enum Check {
     File(&'static str),
 }
 
-const ALL: &[Verb] = &[Verb::Emulate, Verb::Test, Verb::Screenshots, Verb::Image];
+const ALL: &[Verb] = &[Verb::Emulate, Verb::Test, Verb::Screenshots, Verb::Image, Verb::Vm];
 const BUILDROOT: &[Verb] = &[Verb::Image];
 /// A card is packed for the emulator and for release.
-const PACK: &[Verb] = &[Verb::Emulate, Verb::Test, Verb::Image];
-const VM: &[Verb] = &[Verb::Emulate, Verb::Test];
+const PACK: &[Verb] = &[Verb::Emulate, Verb::Test, Verb::Image, Verb::Vm];
+const VM: &[Verb] = &[Verb::Emulate, Verb::Test, Verb::Vm];
+const NETWORK: &[Verb] = &[Verb::Test, Verb::Vm];
 const BROWSER: &[Verb] = &[Verb::Test, Verb::Screenshots];
 
 const NEEDS: &[Need] = &[
@@ -98,6 +100,22 @@ const NEEDS: &[Need] = &[
         backports: false,
         why: "checks the card's data after a power cut",
         verbs: VM,
+    },
+    Need {
+        tool: "dnsmasq",
+        check: Check::File("/usr/sbin/dnsmasq"),
+        package: "dnsmasq-base",
+        backports: false,
+        why: "gives addresses in the emulated network",
+        verbs: NETWORK,
+    },
+    Need {
+        tool: "ip",
+        check: Check::File("/sbin/ip"),
+        package: "iproute2",
+        backports: false,
+        why: "builds the emulated network",
+        verbs: NETWORK,
     },
     Need {
         tool: "python3 with venv",

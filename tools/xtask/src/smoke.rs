@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use update::claim::ClaimToken;
 use vm::ports::{Forward, forward};
-use vm::{Machine, Pi};
+use vm::{Between, Machine, Network, Pi};
 
 use chatter::{Crowd, Rooms};
 use verdict::{Verdict, Verifier};
@@ -115,11 +115,9 @@ fn load(
 fn boot(card: &Path, write_log: Option<PathBuf>) -> Result<Running> {
     let https = forward(443, 8443)?;
     let mut pi = Pi::power_on(vm::Options {
-        machine: Machine::Virt,
-        card: card.to_owned(),
-        forwards: vec![https],
-        cmdline: String::new(),
-        write_log,
+        network: Network::Loopback(vec![https]),
+        between: write_log.map_or(Between::Nothing, Between::WriteLog),
+        ..vm::Options::new(Machine::Virt, card)
     })?;
     pi.wait_for(RUNNING, BOOT_MAX).context("the box did not come up")?;
     Ok(Running { pi, https })

@@ -4,8 +4,10 @@
 
 mod driver;
 mod pattern;
+mod picture;
 mod status;
 
 pub use driver::{ACT_PIN, EXTERNAL_PIN_DEFAULT, Lamp, LampError};
 pub use pattern::Pattern;
+pub use picture::picture;
 pub use status::Status;

@@ -44,6 +44,22 @@ impl Status {
         Self::Failed,
     ];
 
+    /// What it means to somebody in front of the box.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Booting => "it starts, or its server does",
+            Self::LongWork => "checks or repairs: leave the plug in",
+            Self::WaitingToBeClaimed => "all is well; open the claim link",
+            Self::Running => "all is well",
+            Self::NoNetwork => "no cable, no access point or no address",
+            Self::ClockNotSet => "no time yet; it works all the same",
+            Self::UpdateTrial => "an update proves itself: leave the plug in",
+            Self::RolledBack => "an update failed and was taken back",
+            Self::CardNearlyFull => "little room is left on the card",
+            Self::Failed => "it cannot work; its page says why",
+        }
+    }
+
     /// How it looks. Times in milliseconds, on first. Codes are counted, so they can be read out on
     /// the telephone: short flashes for what goes away by itself or by plugging something in, one
     /// long and some short ones for what the owner should look at.

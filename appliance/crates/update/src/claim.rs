@@ -42,6 +42,12 @@ impl ClaimToken {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
+    /// The link that makes its holder the owner. The token is in the fragment, which browsers do
+    /// not send. `host` may carry a port.
+    pub fn link(&self, host: &str) -> String {
+        format!("https://{host}/#claim={}", self.text())
+    }
+
     /// What the card may hold.
     pub fn hash(&self) -> TokenHash {
         TokenHash(Sha256::digest(self.0).into())
@@ -144,6 +150,12 @@ mod tests {
         assert_eq!(ClaimToken::parse(&token.text()), Ok(token.clone()));
         assert!(token.hash().matches(&token));
         assert!(!token.hash().matches(&ClaimToken::from_random([8; 16])));
+    }
+
+    #[test]
+    fn token_travels_in_the_fragment() {
+        let link = ClaimToken::from_random([0; 16]).link("localhost:8443");
+        assert_eq!(link, "https://localhost:8443/#claim=AAAAAAAAAAAAAAAAAAAAAA");
     }
 
     #[test]

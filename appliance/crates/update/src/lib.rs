@@ -13,6 +13,7 @@ pub mod hex;
 pub mod limits;
 pub mod proof;
 pub mod provision;
+pub mod qr;
 pub mod slots;
 
 /// The beginning of a text, at most `bytes_max` long and cut between characters.

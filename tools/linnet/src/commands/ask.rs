@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail};
 /// Longest line that a password or link may be.
 const LINE_BYTES_MAX: usize = 4096;
 
+const USE_STDIN: &str = "scripts use --password-stdin";
+
 /// The next line of stdin without its end.
 pub(crate) fn line_of_stdin(what: &str) -> Result<String> {
     let mut line = String::new();
@@ -30,7 +32,7 @@ pub(crate) fn password(from_stdin: bool) -> Result<String> {
     if from_stdin {
         return line_of_stdin("password");
     }
-    hidden("Password: ")
+    hidden("Password: ").context(USE_STDIN)
 }
 
 /// A password that is about to be set: typed twice.
@@ -38,16 +40,16 @@ pub(crate) fn new_password(from_stdin: bool) -> Result<String> {
     if from_stdin {
         return line_of_stdin("password");
     }
-    let first = hidden("New password (at least 8 characters): ")?;
-    if first != hidden("Once more: ")? {
+    let first = hidden("New password (at least 8 characters): ").context(USE_STDIN)?;
+    if first != hidden("Once more: ").context(USE_STDIN)? {
         bail!("the two passwords differ; nothing was changed, try again");
     }
     Ok(first)
 }
 
-fn hidden(question: &str) -> Result<String> {
-    rpassword::prompt_password(question)
-        .context("no terminal to ask for a password; use --password-stdin")
+/// Something that must not be seen.
+pub(crate) fn hidden(question: &str) -> Result<String> {
+    rpassword::prompt_password(question).context("no terminal to ask for a password")
 }
 
 /// A yes, typed in full.

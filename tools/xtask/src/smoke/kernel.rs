@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 use vm::ports::forward;
-use vm::{Machine, Pi};
+use vm::{Machine, Network, Pi};
 
 use super::chatter::Crowd;
 use super::verdict::Verifier;
@@ -20,11 +20,9 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let https = forward(443, 8443)?;
     let mut pi = Pi::power_on(vm::Options {
-        machine: Machine::Virt,
-        card: plan.card.clone(),
-        forwards: vec![https],
+        network: Network::Loopback(vec![https]),
         cmdline: SHOW_BANNER.to_owned(),
-        write_log: None,
+        ..vm::Options::new(Machine::Virt, &plan.card)
     })?;
     let banner = pi.wait_for(BANNER, BOOT_MAX).context("the kernel did not start")?;
     let kernel = version(&banner.text).context("the kernel's first line names no version")?;

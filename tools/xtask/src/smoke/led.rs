@@ -23,11 +23,8 @@ const PIN: u32 = 42;
 pub(crate) fn run(card: &Path) -> Result<()> {
     let nonce = nonce(card);
     let mut pi = Pi::power_on(vm::Options {
-        machine: Machine::Raspi4b,
-        card: card.to_owned(),
-        forwards: Vec::new(),
         cmdline: format!("linnet.health_nonce={nonce}"),
-        write_log: None,
+        ..vm::Options::new(Machine::Raspi4b, card)
     })?;
     let deadline = Instant::now() + WAIT_MAX;
     let (mut edges, mut running, mut nonce_ok) = (Edges::default(), false, false);

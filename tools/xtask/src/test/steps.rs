@@ -83,4 +83,9 @@ pub(super) const STEPS: &[Step] = &[
         about: "the same card on QEMU's Pi 4B: the status LED moves the real GPIO block",
         commands: || vec![cargo(&["xtask", "emulate", "--machine", "raspi4b", "--smoke"])],
     },
+    Step {
+        name: "vm",
+        about: "a box in a network: cables, servers, clocks, cards and services that fail",
+        commands: || vec![cargo(&["xtask", "vm"])],
+    },
 ];

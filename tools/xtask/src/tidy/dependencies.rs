@@ -20,14 +20,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("linnet-init", &["linnet-update", "linnet-led"]),
     ("linnet-image", &["linnet-update"]),
     ("linnet-initramfs", &[]),
-    ("linnet", &["linnet-wire", "linnet-update", "linnet-load"]),
+    ("linnet", &["linnet-wire", "linnet-update", "linnet-image", "linnet-load"]),
     ("linnet-load", &["linnet-wire"]),
     ("linnetd", SERVER_PARTS),
     ("linnet-sim", &["linnet-wire", "linnet-chat", "linnet-log", "linnet-store"]),
     ("linnet-peers", &["linnet-wire", "linnet-chat", "linnet-log", "linnet-store", "linnet-load"]),
     ("linnet-guest", &[]),
     ("linnet-it", &["linnet-wire", "linnet-update"]),
-    ("linnet-vm", &["linnet-image"]),
+    ("linnet-vm", &["linnet-wire", "linnet-update", "linnet-image", "linnet"]),
     ("linnet-xtask", &["linnet-wire", "linnet-update", "linnet-image", "linnet-vm", "linnet"]),
 ];
 
