@@ -43,6 +43,7 @@ mod status;
 mod storage;
 mod supervise;
 mod sysctl;
+mod syslog;
 mod watchdog;
 
 use std::process::ExitCode;
@@ -51,6 +52,13 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
         Some((first, rest)) if first == "net" => network_child(rest),
+        Some((first, rest)) if first == "syslog" => match syslog::run(rest) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(usage) => {
+                eprintln!("{usage}");
+                ExitCode::FAILURE
+            }
+        },
         Some((first, rest)) if first == "guard" => {
             eprintln!("The service was not started: {}.", guard::run(rest));
             ExitCode::FAILURE
