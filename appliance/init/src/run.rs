@@ -401,12 +401,13 @@ fn follow_net(mut reports: impl std::io::Read, events: &SyncSender<Event>) {
 }
 
 fn linnetd(rescue: Option<&str>) -> Program {
+    // Both families of addresses: `[::]` takes IPv4 as well.
     let fixed = [
         ("--data", DATA_LINNET),
-        ("--listen", "0.0.0.0:443"),
-        ("--listen-http", "0.0.0.0:80"),
-        ("--listen-native", "0.0.0.0:7443"),
-        ("--listen-quic", "0.0.0.0:7443"),
+        ("--listen", "[::]:443"),
+        ("--listen-http", "[::]:80"),
+        ("--listen-native", "[::]:7443"),
+        ("--listen-quic", "[::]:7443"),
         ("--control", SOCKET_PATH),
     ];
     let rescue = rescue.map(|reason| ("--rescue", reason));
