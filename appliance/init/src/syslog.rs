@@ -1,5 +1,5 @@
 //! The log to a server of the owner's choice, as RFC 5424 messages over UDP (RFC 5426). A child of
-//! its own, `linnet-init syslog HOST:PORT NAME`: it looks names up, so it is not pid 1's work. Lines
+//! its own, `linnet-init syslog HOST:PORT NAME`: it looks names up, which is not for pid 1. Lines
 //! come on stdin; what is too much for the network or for a name server that is silent is left out
 //! and counted. The time is left to the receiver: this board may not know it.
 
