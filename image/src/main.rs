@@ -43,6 +43,7 @@ struct Caller {
 impl Caller {
     fn from_environment() -> Result<Self> {
         let build_time = variable("SOURCE_DATE_EPOCH")?;
+        let key = Key::open(&PathBuf::from(variable("LINNET_KEY")?))?;
         Ok(Self {
             tree: variable("LINNET_TREE")?.into(),
             out: variable("LINNET_OUT")?.into(),
@@ -50,8 +51,9 @@ impl Caller {
                 version: variable("LINNET_RELEASE")?,
                 build_time_s: build_time.parse().context("SOURCE_DATE_EPOCH is no number")?,
                 kind: variable("LINNET_KIND")?,
+                update_key: key.public(),
             },
-            key: Key::open(&PathBuf::from(variable("LINNET_KEY")?))?,
+            key,
         })
     }
 }
