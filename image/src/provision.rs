@@ -1,8 +1,8 @@
 //! Makes a card its owner's: mints the claim token, writes the provisioning file to p1. Called by
 //! the CLI and `cargo xtask emulate`; the card gets only the token's hash.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -80,6 +80,10 @@ pub fn check(provisioning: &Provisioning) -> Result<()> {
 pub fn provision(path: &Path, provisioning: &Provisioning) -> Result<()> {
     check(provisioning)?;
     let (card, place) = open(path, true)?;
+    if provisioning.wifi.as_ref().is_some_and(|wifi| wifi.passphrase.is_some()) {
+        // The file holds a secret from now on.
+        card.set_permissions(Permissions::from_mode(0o600))?;
+    }
     let text = FatFile::new(FILE_NAME, provisioning.render());
     replace_on_card(&card, place, &text).with_context(|| format!("writing {}", path.display()))
 }

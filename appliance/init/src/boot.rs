@@ -17,6 +17,7 @@ use led::Status;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::system::{RebootCommand, reboot, sethostname};
 use update::control::{LastEnd, NetSettings, Network, VERSION, Welcome};
+use update::limits::SLOT_AREA_BYTES;
 use update::provision::Provisioning;
 use update::slots::BootVerdict;
 
@@ -29,7 +30,7 @@ use crate::evidence::{self, Diary, Survived};
 use crate::facts::{self, Release};
 use crate::ledloop::LedLoop;
 use crate::limits::{CMDLINE_BYTES_MAX, LOCKED_BYTES_MAX, OPEN_FILES_MAX, RESET_LOOK_MS};
-use crate::logs::Logs;
+use crate::logs::{self, Logs};
 use crate::mounts::{self, BootFiles};
 use crate::net::settings;
 use crate::rawdisk::RawDisk;
@@ -162,6 +163,7 @@ pub(crate) fn boot(logs: &Logs) -> Booted {
 /// Everything before the first device of ours.
 fn prepare_kernel(logs: &Logs) -> Cmdline {
     let mut complaints = mounts::mount_early();
+    logs::deafen_console();
     logs.open_pstore();
     logs.say("Linnet starts.");
     let path = Path::new("/proc/cmdline");
@@ -223,6 +225,12 @@ impl Steps<'_> {
                 .say("The kernel command line lacks linnet.slotarea; cmdline.txt is not ours.");
             return None;
         };
+        if !disk.is_gap(offset, SLOT_AREA_BYTES as u64) {
+            self.logs.say(
+                "The kernel command line puts the slot area into a partition; it is left alone.",
+            );
+            return None;
+        }
         match RawDisk::open(&disk.device()).and_then(|raw| SlotStore::load(raw, offset)) {
             Ok(slots) => {
                 if slots.is_damaged() {
@@ -326,6 +334,12 @@ impl Steps<'_> {
         slots: Option<&mut SlotStore>,
     ) {
         let Some(slots) = slots else { return };
+        if slots.is_damaged() {
+            // Nobody knows any more whether the file's order was carried out, so it was.
+            slots.distrust(
+                file.iter().flat_map(|file| [Some(file.id), file.factory_reset]).flatten(),
+            );
+        }
         let ordered = reset::ordered_by_file(file.and_then(|file| file.factory_reset), |id| {
             slots.area().is_spent(id)
         });
@@ -354,7 +368,10 @@ impl Steps<'_> {
     /// Costs nothing unless the pin is held.
     fn pin_is_held(&mut self) -> bool {
         let Some(pin) = Pin::open().filter(Pin::is_low) else { return false };
-        self.logs.say("The reset pin is held; after 10 s everything on the card is erased.");
+        self.logs.say(
+            "The reset pin is held: let go after 10 s, and before a minute is over, to erase \
+             everything that people made.",
+        );
         self.led.show(Status::LongWork);
         let mut hold = Hold::new(boot_ms());
         loop {
@@ -363,6 +380,9 @@ impl Steps<'_> {
                 Progress::Held => {}
                 end => {
                     self.led.show(Status::Booting);
+                    if end == Progress::TooLong {
+                        self.logs.say("The reset pin is never let go, so it is ignored.");
+                    }
                     return end == Progress::Complete;
                 }
             }

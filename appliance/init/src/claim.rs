@@ -8,12 +8,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use update::claim::ClaimToken;
-use update::control::{ClaimOffer, Network};
-use update::provision::{self, Provisioning};
+use update::control::{ClaimOffer, Network, sentence};
+use update::provision::{self, ProvisionError, Provisioning};
 use update::slots::SlotArea;
 use update::{fingerprint, qr};
 
-use crate::limits::SMALL_FILE_BYTES_MAX;
+use crate::limits::{COMPLAINTS_MAX, SMALL_FILE_BYTES_MAX};
 use crate::logs::{self, Logs};
 use crate::mounts::DATA_LINNET;
 use crate::smallfile::read_text;
@@ -43,10 +43,21 @@ pub(crate) fn read(file: Option<&[u8]>) -> Read {
     match provision::parse(bytes) {
         Ok(parsed) => Read {
             provisioning: Some(parsed.provisioning),
-            complaints: parsed.complaints.iter().map(ToString::to_string).collect(),
+            complaints: bounded(&parsed.complaints),
         },
         Err(error) => Read { provisioning: None, complaints: vec![error.to_string()] },
     }
+}
+
+/// A file of nonsense has thousands of keys; console and setup page get the first of them.
+fn bounded(complaints: &[ProvisionError]) -> Vec<String> {
+    let shown = complaints.iter().take(COMPLAINTS_MAX);
+    let mut lines: Vec<String> = shown.map(|complaint| sentence(&complaint.to_string())).collect();
+    let more = complaints.len().saturating_sub(COMPLAINTS_MAX);
+    if more > 0 {
+        lines.push(format!("{} has {more} more mistakes.", provision::FILE_NAME));
+    }
+    lines
 }
 
 /// The offer, and the token that only the console may show.

@@ -152,9 +152,16 @@ pub(crate) fn prepare(
     if let Some(slots) = slots {
         let mut area = slots.area().clone();
         area.data = DataMark::Made;
-        slots.store_for_ever(area).map_err(|error| {
-            format!("The mark of the data partition was not stored: {error}. Replace the card.")
-        })?;
+        match (slots.store_for_ever(area), &decision) {
+            (Ok(()), _) => {}
+            (Err(error), Decision::Make) => {
+                return Err(format!(
+                    "The mark of the data partition was not stored: {error}. Replace the card."
+                ));
+            }
+            // The data is sound; a bad block in the slot area is no reason to withhold it.
+            (Err(error), _) => logs.say(&format!("The slot area could not be written: {error}.")),
+        }
     }
     let note = repaired.then_some(REPAIRED);
     note.iter().for_each(|note| logs.say(note));
@@ -201,11 +208,15 @@ fn check(
 }
 
 fn grow(device: &Path, logs: &Logs, moving: &mut dyn FnMut()) -> Result<(), String> {
-    let device = device.to_string_lossy();
-    let status = helper::run(RESIZE, &[&device], logs, moving).map_err(|e| e.to_string())?;
-    let outcome = if status.success() { "grown to its partition" } else { "left at its size" };
-    logs.say(&format!("The data file system was {outcome}."));
-    Ok(())
+    let name = device.to_string_lossy();
+    let status = helper::run(RESIZE, &[&name], logs, moving).map_err(|e| e.to_string())?;
+    if status.success() {
+        logs.say("The data file system was grown to its partition.");
+        return Ok(());
+    }
+    // It may have stopped half-way; what is mounted must be sound.
+    logs.say("The data file system could not be grown and is checked again.");
+    check(device, &["-f", "-p"], logs, moving).map(drop)
 }
 
 /// Grows p7 to the end of the card, in the table and in the kernel.

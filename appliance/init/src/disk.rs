@@ -7,7 +7,12 @@ use std::time::Duration;
 
 use crate::clock::boot_ms;
 use crate::limits::DISK_WAIT_MS;
+use crate::partitions::SECTOR_BYTES;
 use crate::smallfile::read_text;
+
+/// BOOT-B; the slot area lies between it and the extended partition.
+const LAST_BOOT_PARTITION: u32 = 3;
+const EXTENDED_PARTITION: u32 = 4;
 
 /// The card.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +28,9 @@ pub(crate) struct BootDisk {
 pub(crate) struct Partition {
     /// Its device file.
     pub(crate) device: PathBuf,
-    /// Its length in sectors of 512 bytes.
+    /// Where it begins on the disk, in sectors of 512 bytes.
+    pub(crate) start: u64,
+    /// Its length, likewise.
     pub(crate) sectors: u64,
 }
 
@@ -67,8 +74,23 @@ impl BootDisk {
         let mut found =
             folders.filter(|path| read_text(path.join("partition")) == Some(wanted.clone()));
         let folder = found.next()?;
-        let sectors = read_text(folder.join("size"))?.parse().ok()?;
-        Some(Partition { device: Path::new("/dev").join(folder.file_name()?), sectors })
+        let number = |name: &str| read_text(folder.join(name))?.parse().ok();
+        let (start, sectors) = (number("start")?, number("size")?);
+        let device = Path::new("/dev").join(folder.file_name()?);
+        Some(Partition { device, start, sectors })
+    }
+
+    /// Whether `bytes` from `offset` on lie between the last boot partition and the extended one,
+    /// where nothing of any file system is.
+    pub(crate) fn is_gap(&self, offset: u64, bytes: u64) -> bool {
+        let (Some(before), Some(after)) =
+            (self.partition(LAST_BOOT_PARTITION), self.partition(EXTENDED_PARTITION))
+        else {
+            return false;
+        };
+        let at = |sector: u64| sector.saturating_mul(SECTOR_BYTES as u64);
+        offset >= at(before.start.saturating_add(before.sectors))
+            && offset.checked_add(bytes).is_some_and(|end| end <= at(after.start))
     }
 
     /// Waits for a partition's device file to appear.
@@ -110,18 +132,25 @@ mod tests {
     fn partitions_are_found_by_number_whatever_they_are_called() {
         let sys = tempfile::tempdir().unwrap();
         let disk = sys.path().join("mmcblk0");
-        for (name, number) in [("mmcblk0p5", "5"), ("mmcblk0p7", "7")] {
-            fs::create_dir_all(disk.join(name)).unwrap();
-            fs::write(disk.join(name).join("partition"), format!("{number}\n")).unwrap();
-            fs::write(disk.join(name).join("size"), "2048\n").unwrap();
+        let parts = [("3", 100, 50), ("4", 250, 2), ("5", 400, 10), ("7", 500, 2048)];
+        for (number, start, size) in parts {
+            let name = format!("mmcblk0p{number}");
+            fs::create_dir_all(disk.join(&name)).unwrap();
+            let put = |file: &str, text: String| fs::write(disk.join(&name).join(file), text);
+            put("partition", format!("{number}\n")).unwrap();
+            put("start", format!("{start}\n")).unwrap();
+            put("size", format!("{size}\n")).unwrap();
         }
         fs::write(disk.join("size"), "8192\n").unwrap();
         let found = BootDisk::from_sys(&disk.join("mmcblk0p5")).unwrap();
         assert_eq!(found.root_partition, 5);
         assert_eq!(found.device(), Path::new("/dev/mmcblk0"));
         assert_eq!(found.sectors(), Some(8192));
-        let expected = Partition { device: "/dev/mmcblk0p7".into(), sectors: 2048 };
+        let expected = Partition { device: "/dev/mmcblk0p7".into(), start: 500, sectors: 2048 };
         assert_eq!(found.partition(7), Some(expected));
         assert_eq!(found.partition(6), None);
+        let gap = |first: u64, count: u64| found.is_gap(first * 512, count * 512);
+        assert!(gap(150, 100) && gap(200, 10));
+        assert!(!gap(149, 10) && !gap(200, 51) && !gap(0, 8) && !gap(u64::MAX / 512, 8));
     }
 }

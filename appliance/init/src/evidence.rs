@@ -28,33 +28,46 @@ const STUCK: &str = "stuck: ";
 pub(crate) struct Survived {
     /// The kernel's last words.
     pub(crate) panic: Option<String>,
+    /// The last line of init's log before the reset.
+    last_words: Option<String>,
     watchdog_reset: bool,
 }
 
 /// Reads what the kernel kept, and makes room for the next time.
 pub(crate) fn survived() -> Survived {
     let status = read_text(BOOT_STATUS).and_then(|text| text.parse::<u32>().ok());
+    let (panic, last_words) = take_records(Path::new(PSTORE));
     Survived {
-        panic: take_panic(Path::new(PSTORE)),
+        panic,
+        last_words,
         watchdog_reset: status.is_some_and(|status| status & CARD_RESET != 0),
     }
 }
 
-/// The line of the panic in pstore's dumps of the kernel log; they are removed, as the kernel keeps
-/// old ones instead of new ones.
-fn take_panic(folder: &Path) -> Option<String> {
-    let entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    let mut panic = None;
+/// The line of the panic in pstore's dumps of the kernel log, and the last line of init's own log;
+/// they are removed, as the kernel keeps old ones instead of new ones.
+fn take_records(folder: &Path) -> (Option<String>, Option<String>) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let (mut panic, mut last_words) = (None, None);
     for path in entries.take(PSTORE_FILES_MAX) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with("dmesg-") {
             let bytes = read_bytes(&path, PSTORE_BYTES_MAX).unwrap_or_default();
             panic = panic.or_else(|| panic_line(&String::from_utf8_lossy(&bytes)));
+        } else if name.starts_with("pmsg-") {
+            let bytes = read_bytes(&path, PSTORE_BYTES_MAX).unwrap_or_default();
+            last_words = last_line(&String::from_utf8_lossy(&bytes));
         }
         // It frees the record; a failure only means that the next one may not be kept.
         let _ = fs::remove_file(&path);
     }
-    panic
+    (panic, last_words)
+}
+
+fn last_line(text: &str) -> Option<String> {
+    let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
+    let plain: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Some(sentence(&plain))
 }
 
 fn panic_line(text: &str) -> Option<String> {
@@ -73,8 +86,10 @@ fn judge(survived: &Survived, mark: Option<&str>) -> LastEnd {
         (None, None) => end(EndKind::FirstBoot, None),
         (None, Some(ORDERLY)) => end(EndKind::Orderly, None),
         (None, Some(_)) if stuck.is_some() => end(EndKind::Watchdog, stuck),
-        (None, Some(_)) if survived.watchdog_reset => end(EndKind::Watchdog, None),
-        (None, Some(_)) => end(EndKind::PowerLost, None),
+        (None, Some(_)) if survived.watchdog_reset => {
+            end(EndKind::Watchdog, survived.last_words.clone())
+        }
+        (None, Some(_)) => end(EndKind::PowerLost, survived.last_words.clone()),
     }
 }
 
@@ -193,7 +208,7 @@ mod tests {
         diary.stuck("x").unwrap();
         diary.unstuck().unwrap();
         assert_eq!(open(folder.path(), &none).1, EndKind::PowerLost);
-        let reset = Survived { watchdog_reset: true, panic: None };
+        let reset = Survived { watchdog_reset: true, ..Survived::default() };
         assert_eq!(open(folder.path(), &reset).1, EndKind::Watchdog);
     }
 
@@ -204,13 +219,17 @@ mod tests {
                     \u{1b}[2Jsysrq\n";
         fs::write(pstore.path().join("dmesg-ramoops-0"), text).unwrap();
         fs::write(pstore.path().join("pmsg-ramoops-0"), "old lines").unwrap();
-        let survived = Survived { panic: take_panic(pstore.path()), watchdog_reset: true };
+        let last = "init: one\nlinnetd is not well: the disk is slow.\n";
+        fs::write(pstore.path().join("pmsg-ramoops-0"), last).unwrap();
+        let (panic, last_words) = take_records(pstore.path());
+        assert_eq!(last_words.as_deref(), Some("linnetd is not well: the disk is slow."));
+        let survived = Survived { panic, last_words, watchdog_reset: true };
         assert_eq!(
             survived.panic.as_deref(),
             Some("Kernel panic - not syncing:  [2Jsysrq"),
             "no control characters"
         );
-        assert_eq!(take_panic(pstore.path()), None);
+        assert_eq!(take_records(pstore.path()), (None, None));
         let folder = tempfile::tempdir().unwrap();
         let (_, kind) = open(folder.path(), &survived);
         assert_eq!(kind, EndKind::Panic);

@@ -1,13 +1,13 @@
 //! Running e2fsprogs' programs to their end while the watchdog is fed only as long as they move.
 
 use std::io;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::clock::boot_ms;
-use crate::limits::{HELPER_POLL_MS, HELPER_STUCK_MS};
+use crate::limits::{HELPER_KILL_MS, HELPER_POLL_MS, HELPER_STUCK_MS};
 use crate::logs::Logs;
 use crate::progress::{self, Teller};
 use crate::smallfile::read_text;
@@ -41,14 +41,28 @@ pub(crate) fn run(
         if let Some(tenth) = teller.tell(now, percent) {
             logs.say(&format!("{name} has done {tenth} % of its work."));
         }
-        if trail.step(now, format!("{} {percent}", marks(child.id()))) {
-            moving();
-        } else if trail.is_stuck(now) {
-            logs.say(&format!("{name} has not moved for two minutes and was ended."));
-            child.kill()?;
+        trail.step(now, format!("{} {percent}", marks(child.id())));
+        if trail.is_stuck(now) {
+            logs.say(&format!("{name} has not moved for two minutes and is ended."));
+            return end(&mut child, &name);
+        }
+        // A bad sector takes the card longer than the watchdog waits; the two minutes count.
+        moving();
+        std::thread::sleep(Duration::from_millis(HELPER_POLL_MS));
+    }
+}
+
+/// Kills the program; one that the kernel holds in a read of a broken card is left behind.
+fn end(child: &mut Child, name: &str) -> io::Result<ExitStatus> {
+    child.kill()?;
+    let deadline = boot_ms() + HELPER_KILL_MS;
+    while boot_ms() < deadline {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
         }
         std::thread::sleep(Duration::from_millis(HELPER_POLL_MS));
     }
+    Err(io::Error::other(format!("{name} hangs in a read of the card; replace the card")))
 }
 
 /// Keeps the program's lines; those about progress go into `share` instead.

@@ -109,6 +109,9 @@ pub(crate) const TAIL_KEEP_MS: u64 = 15 * 60 * 1_000;
 /// How long the reset pin must be held at the start, in milliseconds: no slip of a screwdriver.
 pub(crate) const RESET_HOLD_MS: u64 = 10_000;
 
+/// A pin that is held for longer than this is not held by a person, in milliseconds.
+pub(crate) const RESET_HELD_MS_MAX: u64 = 60_000;
+
 /// An interruption shorter than this is a bouncing contact, in milliseconds.
 pub(crate) const RESET_BOUNCE_MS: u64 = 100;
 
@@ -137,6 +140,17 @@ pub(crate) const SYSLOG_RETRY_MS: u64 = 30_000;
 
 /// Lines that wait for the child; more are left out. A start says about 60.
 pub(crate) const SYSLOG_QUEUE_LINES: usize = 256;
+
+/// Complaints about the provisioning file that are shown: a screen of them, far below a frame.
+pub(crate) const COMPLAINTS_MAX: usize = 24;
+
+/// How long a program that was killed may take to vanish, in milliseconds; one that waits for a
+/// broken card may never.
+pub(crate) const HELPER_KILL_MS: u64 = 5_000;
+
+/// How long the last writes to DATA may take at an orderly end, in milliseconds: what may be dirty
+/// (sysctl.rs) on a card that has become slow.
+pub(crate) const LAST_WRITES_MS: u64 = 60_000;
 
 /// Most kernel modules loaded from the list.
 pub(crate) const MODULES_MAX: usize = 64;

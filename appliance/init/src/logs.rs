@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::termios::{InputModes, OptionalActions, tcgetattr, tcsetattr};
 use update::limits::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX};
 
 use crate::clock::boot_ms;
@@ -115,6 +116,16 @@ impl Logs {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // The ring is whole after every statement, so a poisoned lock harms nothing.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps noise on the serial line's open receiving pin from stopping the output (XOFF): pid 1 would
+/// wait for it.
+pub(crate) fn deafen_console() {
+    let stdout = std::io::stdout();
+    if let Ok(mut settings) = tcgetattr(&stdout) {
+        settings.input_modes.remove(InputModes::IXON);
+        let _ = tcsetattr(&stdout, OptionalActions::Now, &settings);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Kernel modules from /etc/linnet/modules: one absolute path of an uncompressed .ko per line, in
-//! the order in which they depend on one another. The release kernel has everything built in and an
-//! empty list; the emulator's Debian kernel needs some.
+//! the order in which they depend on one another. The release kernel lists those of
+//! Wi-Fi, whose firmware lies in the root; the emulator's are loaded by its initramfs.
 
 use std::fs::File;
 use std::path::Path;

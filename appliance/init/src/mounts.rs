@@ -70,7 +70,8 @@ pub(crate) fn make_run_folders() -> io::Result<()> {
 /// Mounts DATA and makes `linnetd`'s folder in it.
 pub(crate) fn mount_data(device: &Path) -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
-    mount(device, DATA, "ext4", flags, c"")?;
+    // After the first sign of damage nothing more is written: the rescue page can still read.
+    mount(device, DATA, "ext4", flags, c"errors=remount-ro")?;
     owned_folder(Path::new(DATA_LINNET), LINNET_ID, LINNET_ID, 0o700)
 }
 

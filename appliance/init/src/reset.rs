@@ -5,7 +5,7 @@
 use rppal::gpio::{Gpio, InputPin, Level};
 use update::claim::ProvisioningId;
 
-use crate::limits::{RESET_BOUNCE_MS, RESET_HOLD_MS};
+use crate::limits::{RESET_BOUNCE_MS, RESET_HELD_MS_MAX, RESET_HOLD_MS};
 
 /// BCM 3: pin 5 of the 40-pin header, next to ground on pin 6. It has a resistor to 3.3 V on the
 /// board, so an open pin never reads as held.
@@ -18,8 +18,10 @@ pub(crate) enum Progress {
     Released,
     /// Held, not long enough yet.
     Held,
-    /// Held for the whole time.
+    /// Held for the whole time and let go then.
     Complete,
+    /// Never let go: a switch or a board on the pin, nobody's finger.
+    TooLong,
 }
 
 /// Follows the pin's level over time. A contact that bounces is still held; one that opens for
@@ -40,14 +42,15 @@ impl Hold {
     pub(crate) fn step(&mut self, now_ms: u64, low: bool) -> Progress {
         // A look that comes late proves nothing about the time in between.
         let gap = now_ms.saturating_sub(self.low_at_ms);
+        let held = self.low_at_ms.saturating_sub(self.since_ms);
         if gap > RESET_BOUNCE_MS {
-            return Progress::Released;
+            let complete = !low && held >= RESET_HOLD_MS;
+            return if complete { Progress::Complete } else { Progress::Released };
         }
         if low {
             self.low_at_ms = now_ms;
         }
-        let complete = low && now_ms.saturating_sub(self.since_ms) >= RESET_HOLD_MS;
-        if complete { Progress::Complete } else { Progress::Held }
+        if held > RESET_HELD_MS_MAX { Progress::TooLong } else { Progress::Held }
     }
 }
 
@@ -82,18 +85,25 @@ mod tests {
     /// Looks every 10 ms at a pin whose level is a function of time.
     fn hold(low: impl Fn(u64) -> bool) -> (Progress, u64) {
         let mut hold = Hold::new(0);
-        for now in (10..2 * RESET_HOLD_MS).step_by(10) {
+        for now in (10..2 * RESET_HELD_MS_MAX).step_by(10) {
             match hold.step(now, low(now)) {
                 Progress::Held => {}
                 end => return (end, now),
             }
         }
-        (Progress::Held, 2 * RESET_HOLD_MS)
+        (Progress::Held, 2 * RESET_HELD_MS_MAX)
+    }
+
+    #[test]
+    fn a_pin_that_is_never_let_go_erases_nothing() {
+        assert_eq!(hold(|_| true).0, Progress::TooLong);
     }
 
     #[test]
     fn only_the_whole_time_counts() {
-        assert_eq!(hold(|_| true), (Progress::Complete, RESET_HOLD_MS));
+        let (end, at) = hold(|now| now <= RESET_HOLD_MS);
+        assert_eq!(end, Progress::Complete);
+        assert!(at > RESET_HOLD_MS);
         let (end, at) = hold(|now| now < RESET_HOLD_MS - 10);
         assert_eq!(end, Progress::Released);
         assert!(at > RESET_HOLD_MS - 10);
@@ -103,7 +113,7 @@ mod tests {
     #[test]
     fn bouncing_contact_is_held_and_an_open_one_is_not() {
         let bounces = |now: u64| !now.is_multiple_of(RESET_BOUNCE_MS);
-        assert_eq!(hold(bounces).0, Progress::Complete);
+        assert_eq!(hold(|now| bounces(now) && now < 2 * RESET_HOLD_MS).0, Progress::Complete);
         let opens = |now: u64| !(4_000..=4_000 + 2 * RESET_BOUNCE_MS).contains(&now);
         assert_eq!(hold(opens).0, Progress::Released);
     }

@@ -17,6 +17,7 @@ use crate::clock::{self, boot_ms};
 use crate::cmdline::TestWord;
 use crate::control::{self, ConnectionId, Connections};
 use crate::events::{self, Ending, Event};
+use crate::keeping::Keeper;
 use crate::limits::{BOARD_LOOK_MS, CLOCK_PERSIST_MS, EVENTS_MAX, SILENT_KILL_MS, TICK_MS};
 use crate::logs::Logs;
 use crate::mounts::{DATA_LINNET, RUN_NET};
@@ -51,6 +52,7 @@ pub(crate) fn run(booted: Booted, logs: &Logs) -> (Ending, Running) {
 /// Everything that the main loop knows.
 pub(crate) struct Running {
     pub(crate) booted: Booted,
+    pub(crate) keeper: Keeper,
     pub(crate) logs: Logs,
     events: SyncSender<Event>,
     pub(crate) linnetd: Service,
@@ -95,6 +97,7 @@ impl Running {
             logs,
             events,
             connections: Connections::default(),
+            keeper: Keeper::default(),
             vigil: Vigil::new(now),
             facts,
             network: Network::default(),
@@ -154,8 +157,7 @@ impl Running {
         self.feed(now_ms);
         if now_ms >= self.persisted_at_ms + CLOCK_PERSIST_MS {
             self.persisted_at_ms = now_ms;
-            self.persist_clock();
-            self.keep_tail();
+            self.keep();
         }
         if now_ms >= self.looked_at_ms + BOARD_LOOK_MS {
             self.looked_at_ms = now_ms;

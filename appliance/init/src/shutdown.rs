@@ -7,7 +7,7 @@ use rustix::system::{RebootCommand, reboot};
 
 use crate::clock::boot_ms;
 use crate::events::Ending;
-use crate::limits::STOP_GRACE_MS;
+use crate::limits::{LAST_WRITES_MS, STOP_GRACE_MS};
 use crate::logs::{self, Logs};
 use crate::mounts;
 use crate::restart2;
@@ -15,6 +15,9 @@ use crate::run::Running;
 
 /// How long a killed service may take to vanish, in milliseconds.
 const KILL_MS: u64 = 2_000;
+
+/// How often the end of a wait is looked for.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The boot loader's words: partition 0 is "as autoboot.txt says", with its [tryboot] section.
 const TRYBOOT: &std::ffi::CStr = c"0 tryboot";
@@ -32,12 +35,28 @@ pub(crate) fn end(ending: Ending, running: &mut Running, logs: &Logs) {
         running.kill_left();
         wait(running, KILL_MS);
     }
-    running.end_diary();
-    rustix::fs::sync();
-    mounts::unmount_data(logs);
-    rustix::fs::sync();
+    last_writes(running, logs);
     let error = stop_machine(ending);
     logs.say(&format!("The kernel refused to stop: {error}. Pull the plug; all is stored."));
+}
+
+/// On a thread: a card may take long for what waits in memory, and longer than the watchdog waits.
+fn last_writes(running: &mut Running, logs: &Logs) {
+    let (writes, own) = (running.writes(), logs.clone());
+    let work = std::thread::spawn(move || {
+        writes.end();
+        rustix::fs::sync();
+        mounts::unmount_data(&own);
+        rustix::fs::sync();
+    });
+    let deadline = boot_ms() + LAST_WRITES_MS;
+    while !work.is_finished() && boot_ms() < deadline {
+        running.feed_end();
+        std::thread::sleep(LOOK);
+    }
+    if !work.is_finished() {
+        logs.say("The card does not take the last writes; what was confirmed is on it.");
+    }
 }
 
 /// Returns only with an error.
@@ -70,7 +89,7 @@ fn wait(running: &mut Running, at_most_ms: u64) -> bool {
             return false;
         }
         running.feed_end();
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(LOOK);
     }
     true
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use update::claim::ProvisioningId;
 use update::limits::SLOT_AREA_BYTES;
-use update::slots::{Found, SlotArea, find, find_older};
+use update::slots::{DataMark, Found, SlotArea, find, find_older};
 
 use crate::rawdisk::RawDisk;
 
@@ -25,7 +25,15 @@ impl SlotStore {
     /// Reads the area that begins at `offset` bytes of the disk.
     pub(crate) fn load(disk: RawDisk, offset: u64) -> io::Result<Self> {
         let mut bytes = vec![0; SLOT_AREA_BYTES];
-        disk.read(offset, &mut bytes)?;
+        // Each half by itself: a bad block in one copy must not take the other along.
+        let (first, second) = bytes.split_at_mut(SLOT_AREA_BYTES / 2);
+        let second_at = offset + first.len() as u64;
+        match (disk.read(offset, first), disk.read(second_at, second)) {
+            (Err(error), Err(_)) => return Err(error),
+            (Err(_), Ok(())) => first.fill(0),
+            (Ok(()), Err(_)) => second.fill(0),
+            (Ok(()), Ok(())) => {}
+        }
         let whole = "the buffer has the area's length";
         let (found, older) = (find(&bytes).expect(whole), find_older(&bytes).expect(whole));
         let damaged = found == Found::Damaged;
@@ -46,6 +54,15 @@ impl SlotStore {
         self.damaged
     }
 
+    /// Counts ids as used that a lost area may have known as used: what a file orders was perhaps
+    /// carried out long ago. They go to the card with the next store.
+    pub(crate) fn distrust(&mut self, ids: impl IntoIterator<Item = ProvisioningId>) {
+        for id in ids {
+            // An area that was lost has an empty list, which has room.
+            let _ = self.area.spend(id);
+        }
+    }
+
     /// Stores `area` unless it is what the card already holds.
     pub(crate) fn store(&mut self, area: SlotArea) -> io::Result<()> {
         if area == self.area && !self.damaged && self.sequence > 0 {
@@ -64,8 +81,13 @@ impl SlotStore {
     pub(crate) fn order_reset(&mut self, id: Option<ProvisioningId>) -> Result<(), String> {
         let mut area = self.area.clone();
         area.order_reset(id).map_err(|error| format!("The box cannot be reset: {error}."))?;
-        self.store_for_ever(area)
-            .map_err(|error| format!("The slot area could not be written: {error}."))
+        match self.store_for_ever(area) {
+            // One copy has the order, and it counts: nobody may be told that it was refused.
+            Err(_) if self.area.data == DataMark::ResetOrdered => Ok(()),
+            stored => {
+                stored.map_err(|error| format!("The slot area could not be written: {error}."))
+            }
+        }
     }
 
     /// Stores what must never be taken back, the mark of DATA and spent claims, in both copies: one
@@ -87,8 +109,6 @@ impl SlotStore {
 mod tests {
     use std::fs::File;
     use std::os::unix::fs::FileExt;
-
-    use update::slots::DataMark;
 
     use super::*;
 
@@ -120,6 +140,20 @@ mod tests {
 
     fn load(file: &File) -> SlotStore {
         SlotStore::load(RawDisk::from(file.try_clone().unwrap()), AT).unwrap()
+    }
+
+    #[test]
+    fn what_a_lost_area_may_have_known_as_used_stays_used_for_ever() {
+        let file = damaged_card();
+        let mut slots = load(&file);
+        let id = ProvisioningId::from_random([5; 16]);
+        slots.distrust([id]);
+        assert!(slots.is_damaged());
+        let area = slots.area().clone();
+        slots.store_for_ever(area).unwrap();
+        let again = load(&file);
+        assert!(!again.is_damaged() && again.area().is_spent(&id));
+        assert_eq!(again.area().data, DataMark::Made);
     }
 
     #[test]

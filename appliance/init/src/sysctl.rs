@@ -22,6 +22,9 @@ const NEEDED: &[(&str, &str)] = &[
     // A kernel that has lost its way starts anew instead of writing to the card.
     ("kernel/panic", "5"),
     ("kernel/panic_on_oops", "1"),
+    // What waits to be written fits into the time that an orderly end has on a slow card.
+    ("vm/dirty_bytes", "50331648"),
+    ("vm/dirty_background_bytes", "16777216"),
     // Links and files that others leave in shared folders are not followed or opened.
     ("fs/protected_symlinks", "1"),
     ("fs/protected_hardlinks", "1"),

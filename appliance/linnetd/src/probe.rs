@@ -45,11 +45,13 @@ pub(crate) struct Examiner {
     status: Arc<Status>,
     nonce: Option<String>,
     last_probe: Option<(Instant, Result<(), String>)>,
+    /// As the core said last.
+    claimed: bool,
 }
 
 impl Examiner {
     pub(crate) fn new(link: Arc<Link>, status: Arc<Status>, nonce: Option<String>) -> Self {
-        Self { link, status, nonce, last_probe: None }
+        Self { link, status, nonce, last_probe: None, claimed: false }
     }
 
     /// A round trip when one is due. A good one writes to the card, so it is rare; after a bad one
@@ -72,13 +74,14 @@ impl Examiner {
     /// What init is told.
     pub(crate) fn report(&mut self) -> (Health, LedHint) {
         let result = self.examine();
-        let claimed = claimed(&self.link).unwrap_or(false);
+        // A core with no time to answer does not make the box nobody's.
+        self.claimed = claimed(&self.link).unwrap_or(self.claimed);
         let health = Health {
             ok: result.is_ok(),
             detail: control::sentence(&result.err().unwrap_or_default()),
             nonce: self.nonce.clone(),
             progress: self.status.progress() + self.link.durable().0,
-            claimed,
+            claimed: self.claimed,
         };
         let hint = if self.status.card_low() { LedHint::CardNearlyFull } else { LedHint::Nothing };
         (health, hint)
