@@ -53,6 +53,7 @@ pub struct Station {
     pub pi: Pi,
     /// Its address, once it has said one.
     pub address: Option<Ipv4Addr>,
+    said: Vec<String>,
 }
 
 impl Lab {
@@ -136,7 +137,7 @@ impl Start {
 
     /// Plugs the power in.
     pub fn power_on(&self) -> Result<Station> {
-        Ok(Station { pi: Pi::power_on(self.options.clone())?, address: None })
+        Ok(Station { pi: Pi::power_on(self.options.clone())?, address: None, said: Vec::new() })
     }
 
     /// The same, and waits until the product works and has an address.
@@ -214,7 +215,13 @@ impl Station {
         self.pi.power_off(POWER_OFF_MAX)
     }
 
+    /// Whether a line read so far has these words.
+    pub fn has_said(&self, words: &str) -> bool {
+        self.said.iter().any(|line| line.contains(words))
+    }
+
     fn note(&mut self, line: &str) {
+        self.said.push(line.to_owned());
         if let Some(address) = address_in(line) {
             self.address = Some(address);
         }

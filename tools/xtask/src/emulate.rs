@@ -62,7 +62,7 @@ pub(crate) struct Options {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Board {
+pub(crate) enum Board {
     Virt,
     Raspi4b,
 }
