@@ -155,6 +155,22 @@ mod tests {
     }
 
     #[test]
+    fn what_an_attempt_left_that_was_cut_short_is_cleared_away_by_the_next() {
+        let left = [
+            vec![FatFile::new("linnet.toml", "old"), FatFile::new("linnet.toml.new", [7; 9000])],
+            vec![FatFile::new("linnet.toml.new", "whole, and the old one is gone")],
+            vec![],
+        ];
+        for files in left {
+            let (card, extent) = card(&files);
+            replace_on_card(&card, extent, &FatFile::new("linnet.toml", "new")).unwrap();
+            let read = |name| read_on_card(&card, extent, name, 10_000).unwrap();
+            assert_eq!(read("linnet.toml").as_deref(), Some(b"new".as_slice()));
+            assert_eq!(read("linnet.toml.new"), None);
+        }
+    }
+
+    #[test]
     fn a_file_over_the_readers_limit_and_files_over_the_partition_are_errors() {
         let (card, extent) = card(&[FatFile::new("a", vec![0; 200])]);
         assert!(read_on_card(&card, extent, "a", 100).is_err());

@@ -26,6 +26,9 @@ const PATCHELF: &str = include_str!("offline/patchelf.sh");
 /// touched one file later than another.
 const TREE_TIME: &str = "@1700000000";
 
+/// The patches that a kernel's tree has got, so that a changed one leads to a new tree.
+const APPLIED: &str = ".linnet-patches";
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
@@ -134,6 +137,11 @@ fn kernel_tree(
     let package = apt.unpacked(&kernel.package)?;
     let name = package.file_name().context("a package has a name")?.to_string_lossy().into_owned();
     let tree = folder.join("trees").join(&name);
+    let patches = patches_in(patches)?;
+    let applied = texts(&patches)?;
+    if !fs::read_to_string(tree.join(APPLIED)).is_ok_and(|kept| kept == applied) {
+        fs::remove_dir_all(&tree).ok();
+    }
     let half = unpacked_once(&tree, |half| {
         fs::create_dir_all(half)?;
         let archive = package.join(&kernel.archive);
@@ -142,11 +150,11 @@ fn kernel_tree(
             .arg(archive)
             .arg("-C")
             .arg(half))?;
-        for patch in patches_in(patches)? {
+        for patch in &patches {
             let apply = ["--batch", "--silent", "-p1", "-i"];
-            run(Command::new("patch").args(apply).arg(&patch).arg("-d").arg(half))?;
+            run(Command::new("patch").args(apply).arg(patch).arg("-d").arg(half))?;
         }
-        Ok(())
+        Ok(fs::write(half.join(APPLIED), &applied)?)
     });
     half?;
     Ok((tree.clone(), kernel_version(&tree)?))
@@ -158,6 +166,13 @@ fn patches_in(folder: &Path) -> Result<Vec<PathBuf>> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "patch"));
     paths.sort();
     Ok(paths)
+}
+
+fn texts(paths: &[PathBuf]) -> Result<String> {
+    paths
+        .iter()
+        .map(|path| fs::read_to_string(path).with_context(|| path.display().to_string()))
+        .collect()
 }
 
 fn kernel_version(tree: &Path) -> Result<String> {

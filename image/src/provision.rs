@@ -106,7 +106,7 @@ fn open(path: &Path, writing: bool) -> Result<(File, Extent)> {
 
 fn autoboot_partition(card: &File) -> Result<Extent> {
     let mut master = [0; mbr::SECTOR];
-    card.read_exact_at(&mut master, 0)?;
+    card.read_exact_at(&mut master, 0).context("it is too short for a partition table")?;
     let place = partition(card, 1)?;
     if mbr::disk_id(&master) != Manifest::load()?.card.disk_id {
         bail!("its partition table is none of ours");

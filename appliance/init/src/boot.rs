@@ -306,11 +306,12 @@ impl Steps<'_> {
             led.show(Status::LongWork);
             watchdog.feed(boot_ms());
         };
-        let partition = data::prepare(disk, slots, self.logs, &mut moving)?;
-        mounts::mount_data(&partition.device).map_err(|error| {
+        let ready = data::prepare(disk, slots, self.logs, &mut moving)?;
+        self.notes.extend(ready.note.map(str::to_owned));
+        mounts::mount_data(&ready.device).map_err(|error| {
             format!("The data partition cannot be mounted: {error}. Take a copy of the card first.")
         })?;
-        Ok(partition.device)
+        Ok(ready.device)
     }
 
     /// A reset that was ordered outside of the running box, by pin or file.
@@ -371,12 +372,26 @@ impl Steps<'_> {
         match Diary::open(Path::new(INIT_FOLDER), &self.survived) {
             Ok((diary, end)) => {
                 evidence::note(&end).iter().for_each(|note| self.logs.say(note));
+                self.note_board(&diary);
                 (Some(diary), Some(end))
             }
             Err(error) => {
                 self.logs.say(&format!("No trace of this boot can be kept: {error}."));
                 (None, None)
             }
+        }
+    }
+
+    /// A card that comes from another board works; its owner should know that it was swapped.
+    fn note_board(&mut self, diary: &Diary) {
+        let Some(serial) = facts::board_serial() else { return };
+        match diary.meet_board(&serial) {
+            Ok(None) => {}
+            Ok(Some(note)) => {
+                self.logs.say(&note);
+                self.notes.push(note);
+            }
+            Err(error) => self.logs.say(&format!("The board could not be noted: {error}.")),
         }
     }
 

@@ -28,8 +28,10 @@ pub(crate) fn make(memory_bytes: u64) -> Vec<String> {
         ("linnetd/pids.max", SERVER_TASKS_MAX.to_string()),
         ("net/memory.max", NET_MEMORY_BYTES_MAX.to_string()),
         ("net/pids.max", NET_TASKS_MAX.to_string()),
+        ("syslog/memory.max", NET_MEMORY_BYTES_MAX.to_string()),
+        ("syslog/pids.max", NET_TASKS_MAX.to_string()),
     ];
-    for group in ["linnetd", "net"] {
+    for group in ["linnetd", "net", "syslog"] {
         // Whatever is wrong with it, the writes below say so.
         let _ = fs::create_dir(Path::new(ROOT).join(group));
     }

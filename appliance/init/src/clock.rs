@@ -13,35 +13,64 @@ use crate::smallfile;
 /// Where the floor outlives a power cut.
 const PERSISTED: &str = "/data/clock";
 
+/// The battery-backed clock in seconds since 1970, where there is one.
+const BATTERY: &str = "/sys/class/rtc/rtc0/since_epoch";
+
 /// Milliseconds since the kernel started.
 pub(crate) fn boot_ms() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     u64::try_from(now.tv_sec * 1_000 + now.tv_nsec / 1_000_000).unwrap_or(0)
 }
 
-/// Raises the clock to its floor. `true` when the clock was later than that by itself, which only a
-/// battery-backed clock does.
+/// Sets the clock for the start. `true` when a battery-backed clock says a time that can be right;
+/// most often the kernel has taken it over already.
 pub(crate) fn apply_floor(build_s: u64) -> std::io::Result<bool> {
-    let persisted = smallfile::read_text(PERSISTED);
-    let floor = floor(build_s, persisted.as_deref());
-    if now_s() >= floor {
-        return Ok(build_s > 0);
+    let floor = floor(build_s, smallfile::read_text(PERSISTED).as_deref());
+    let battery = smallfile::read_text(BATTERY).and_then(|text| text.parse().ok());
+    let start = start(build_s, floor, now_s(), battery);
+    if let Some(at_s) = start.set_s {
+        let tv_sec = i64::try_from(at_s).unwrap_or(i64::MAX);
+        clock_settime(ClockId::Realtime, Timespec { tv_sec, tv_nsec: 0 })?;
     }
-    let tv_sec = i64::try_from(floor).unwrap_or(i64::MAX);
-    clock_settime(ClockId::Realtime, Timespec { tv_sec, tv_nsec: 0 })?;
-    Ok(false)
+    Ok(start.known)
+}
+
+/// What the clock shall say at the start.
+#[derive(Debug, PartialEq, Eq)]
+struct Start {
+    set_s: Option<u64>,
+    known: bool,
+}
+
+/// The running clock and the battery's are believed between the floor and ten years after the
+/// build; a clock beyond is as wrong as one before.
+fn start(build_s: u64, floor_s: u64, now_s: u64, battery_s: Option<u64>) -> Start {
+    let latest_s = build_s.saturating_add(CLOCK_AHEAD_S);
+    let plausible = |at_s: &u64| build_s > 0 && (floor_s..=latest_s).contains(at_s);
+    match battery_s.filter(plausible) {
+        _ if plausible(&now_s) => Start { set_s: None, known: true },
+        Some(at_s) => Start { set_s: Some(at_s), known: true },
+        None if build_s == 0 && now_s >= floor_s => Start { set_s: None, known: false },
+        None => Start { set_s: Some(floor_s), known: false },
+    }
 }
 
 /// What is said about a report: every first one, and every jump that people would notice.
 pub(crate) fn sentence(before: Option<&ClockReport>, report: &ClockReport) -> Option<String> {
     let (source, jump_s) = (&report.source, report.jump_s());
-    if jump_s > CLOCK_JUMP_S {
-        let days = jump_s / (24 * 3_600);
-        let way = if report.new_s > report.old_s { "forward" } else { "back" };
-        return Some(format!("The clock was moved {way} by {days} days, after {source}."));
-    }
     let news = before.is_none() || jump_s >= CLOCK_STEP_TOLD_S;
-    news.then(|| format!("The clock follows {source}; it was wrong by {jump_s} s."))
+    note(report).or_else(|| {
+        news.then(|| format!("The clock follows {source}; it was wrong by {jump_s} s."))
+    })
+}
+
+/// What the owner sees of a jump that no drift explains.
+pub(crate) fn note(report: &ClockReport) -> Option<String> {
+    let (source, jump_s) = (&report.source, report.jump_s());
+    let days = jump_s / (24 * 3_600);
+    let way = if report.new_s > report.old_s { "forward" } else { "back" };
+    (jump_s > CLOCK_JUMP_S)
+        .then(|| format!("The clock was moved {way} by {days} days by {source}."))
 }
 
 /// Stores the present time as the next boot's floor.
@@ -81,6 +110,21 @@ mod tests {
             assert_eq!(floor(BUILD, Some(text)), BUILD, "{text}");
         }
         assert_eq!(floor(BUILD, Some("18446744073709551615")), BUILD + CLOCK_AHEAD_S);
+    }
+
+    #[test]
+    fn only_a_clock_that_can_be_right_is_left_alone() {
+        let (floor, year) = (BUILD + 500, 365 * 86_400);
+        let unset = Start { set_s: Some(floor), known: false };
+        let good = floor + year;
+        assert_eq!(start(BUILD, floor, good, None), Start { set_s: None, known: true });
+        assert_eq!(start(BUILD, floor, 7, None), unset, "1970");
+        assert_eq!(start(BUILD, floor, good + 60 * year, None), unset, "sixty years ahead");
+        let battery = Start { set_s: Some(good), known: true };
+        assert_eq!(start(BUILD, floor, 7, Some(good)), battery);
+        assert_eq!(start(BUILD, floor, 7, Some(9)), unset, "an empty battery");
+        assert_eq!(start(BUILD, floor, 7, Some(u64::MAX)), unset);
+        assert_eq!(start(0, 0, good, Some(good)), Start { set_s: None, known: false });
     }
 
     #[test]

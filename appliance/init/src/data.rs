@@ -5,11 +5,11 @@
 
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use update::slots::DataMark;
 
-use crate::disk::{BootDisk, Partition};
+use crate::disk::BootDisk;
 use crate::helper;
 use crate::limits::GROW_BYTES_MIN;
 use crate::logs::Logs;
@@ -33,6 +33,10 @@ const MKFS_OPTIONS: &[&str] =
 
 /// Where mkfs puts the first spare superblock of a file system with blocks of 4 KiB.
 const SPARE_SUPERBLOCK: &[&str] = &["-p", "-b", "32768", "-B", "4096"];
+
+/// Said once per boot in which e2fsck changed more than the journal.
+const REPAIRED: &str = "The file system of the card had errors and was repaired. Look whether \
+    anything is missing, make a backup, and replace the card if this comes again.";
 
 /// What is known about the partition before anything is done to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,13 +96,22 @@ pub(crate) fn ext4_bytes(superblock: &[u8]) -> Option<u64> {
     (magic == [0x53, 0xef] && log_size <= 6).then(|| blocks.saturating_mul(1024 << log_size))
 }
 
+/// A partition that can be mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// Where it is.
+    pub(crate) device: PathBuf,
+    /// What the owner should know about the way there.
+    pub(crate) note: Option<&'static str>,
+}
+
 /// Makes DATA ready to be mounted. An error is the reason for the rescue page.
 pub(crate) fn prepare(
     disk: &BootDisk,
     slots: Option<&mut SlotStore>,
     logs: &Logs,
     moving: &mut dyn FnMut(),
-) -> Result<Partition, String> {
+) -> Result<Ready, String> {
     let found = disk.wait_for(PARTITION, &mut *moving);
     let found = found.ok_or("The card has no data partition; flash the card anew.")?;
     if let Err(why) = grow_partition(disk, logs) {
@@ -124,17 +137,18 @@ pub(crate) fn prepare(
         Mark::Reset => logs.say("Factory reset: the data partition is being made anew."),
         Mark::Made | Mark::Unknown => {}
     }
-    match decision {
-        Decision::Make => make(&partition.device, logs, moving)?,
+    let repaired = match decision {
+        Decision::Make => make(&partition.device, logs, moving).map(|()| false)?,
         // resize2fs insists on a full check before it.
         Decision::Check { grow: true } => {
-            check(&partition.device, &["-f", "-p"], logs, moving)?;
+            let repaired = check(&partition.device, &["-f", "-p"], logs, moving)?;
             grow(&partition.device, logs, moving)?;
+            repaired
         }
         Decision::Check { grow: false } => check(&partition.device, &["-p"], logs, moving)?,
         Decision::CheckBySpare => check(&partition.device, SPARE_SUPERBLOCK, logs, moving)?,
         Decision::Rescue(why) => return Err(why.to_owned()),
-    }
+    };
     if let Some(slots) = slots {
         let mut area = slots.area().clone();
         area.data = DataMark::Made;
@@ -142,7 +156,9 @@ pub(crate) fn prepare(
             format!("The mark of the data partition was not stored: {error}. Replace the card.")
         })?;
     }
-    Ok(partition)
+    let note = repaired.then_some(REPAIRED);
+    note.iter().for_each(|note| logs.say(note));
+    Ok(Ready { device: partition.device, note })
 }
 
 fn read_ext4_bytes(device: &Path) -> Option<u64> {
@@ -163,18 +179,25 @@ fn make(device: &Path, logs: &Logs, moving: &mut dyn FnMut()) -> Result<(), Stri
     Ok(())
 }
 
-fn check(device: &Path, how: &[&str], logs: &Logs, moving: &mut dyn FnMut()) -> Result<(), String> {
+/// Tells whether something had to be repaired; a journal that is merely played back is no damage.
+fn check(
+    device: &Path,
+    how: &[&str],
+    logs: &Logs,
+    moving: &mut dyn FnMut(),
+) -> Result<bool, String> {
     let device = device.to_string_lossy();
-    let arguments = [how, &[&*device]].concat();
+    // Progress goes to stderr: it is not buffered there, so that lines stay whole.
+    let arguments = [how, &["-C", "2", &*device]].concat();
     let status = helper::run(FSCK, &arguments, logs, moving).map_err(|e| e.to_string())?;
     // e2fsck(8): 1 and 2 mean corrected, 4 and above mean not corrected.
-    if status.code().is_none_or(|code| code >= 4) {
-        return Err(format!(
+    match status.code() {
+        Some(code @ 0..4) => Ok(code != 0),
+        _ => Err(format!(
             "The data partition is damaged beyond automatic repair ({status}). \
              Take a copy of the card before anything else."
-        ));
+        )),
     }
-    Ok(())
 }
 
 fn grow(device: &Path, logs: &Logs, moving: &mut dyn FnMut()) -> Result<(), String> {

@@ -129,6 +129,23 @@ impl Diary {
         self.write_mark(ORDERLY)
     }
 
+    /// Notes the board that this card is in; a sentence when the boot before was in another one.
+    pub(crate) fn meet_board(&self, serial: &str) -> io::Result<Option<String>> {
+        let path = self.folder.join("board");
+        let before = read_text(&path);
+        if before.as_deref() == Some(serial) {
+            return Ok(None);
+        }
+        replace_private(&path, format!("{serial}\n").as_bytes())?;
+        Ok(before.map(|before| {
+            let before = sentence(&before);
+            format!(
+                "This card was in another board before (serial number {before}, this one is \
+                 {serial}). Its data was not touched and is served as it is."
+            )
+        }))
+    }
+
     /// Stores the newest lines in place of those stored before.
     pub(crate) fn keep_tail(&self, logs: &Logs) -> io::Result<()> {
         let mut text = logs.tail(usize::MAX).join("\n");
@@ -197,6 +214,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (_, kind) = open(folder.path(), &survived);
         assert_eq!(kind, EndKind::Panic);
+    }
+
+    #[test]
+    fn card_that_moved_to_another_board_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (diary, _) = open(folder.path(), &Survived::default());
+        assert_eq!(diary.meet_board("10000000aaaaaaaa").unwrap(), None);
+        assert_eq!(diary.meet_board("10000000aaaaaaaa").unwrap(), None);
+        let note = diary.meet_board("10000000bbbbbbbb").unwrap().unwrap();
+        assert!(note.contains("aaaaaaaa") && note.contains("bbbbbbbb"), "{note}");
+        assert_eq!(diary.meet_board("10000000bbbbbbbb").unwrap(), None);
     }
 
     #[test]

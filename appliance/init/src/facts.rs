@@ -10,6 +10,10 @@ use crate::smallfile::{read_bytes, read_text};
 
 const RELEASE: &str = "/etc/linnet-release";
 const MODEL: &str = "/proc/device-tree/model";
+const SERIAL: &str = "/proc/device-tree/serial-number";
+
+/// The Pi's has 16 digits.
+const SERIAL_BYTES_MAX: usize = 32;
 const BOOT_LOADER: &str = "/proc/device-tree/chosen/bootloader";
 
 /// Content of /etc/linnet-release: `key=value` lines written by the image builder.
@@ -37,6 +41,14 @@ impl Release {
             build_s: value("build_time").and_then(|text| text.parse().ok()).unwrap_or(0),
         }
     }
+}
+
+/// The board's serial number, where the firmware put one into the device tree.
+pub(crate) fn board_serial() -> Option<String> {
+    let text = read_text(SERIAL)?;
+    let serial = text.trim_end_matches('\0');
+    let is_plain = serial.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    ((1..=SERIAL_BYTES_MAX).contains(&serial.len()) && is_plain).then(|| serial.to_owned())
 }
 
 /// Gathers the facts for `linnetd`.

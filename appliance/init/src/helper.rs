@@ -2,11 +2,14 @@
 
 use std::io;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::clock::boot_ms;
 use crate::limits::{HELPER_POLL_MS, HELPER_STUCK_MS};
 use crate::logs::Logs;
+use crate::progress::{self, Teller};
 use crate::smallfile::read_text;
 
 /// Runs `program`; `moving` is called while it makes progress.
@@ -24,15 +27,21 @@ pub(crate) fn run(
         .spawn()
         .map_err(|error| io::Error::other(format!("{program} could not be started: {error}")))?;
     let name = program.rsplit('/').next().unwrap_or(program).to_owned();
-    copy(child.stdout.take(), &name, logs);
-    copy(child.stderr.take(), &name, logs);
+    let share = Arc::new(AtomicU8::new(0));
+    copy(child.stdout.take(), &name, logs, &share);
+    copy(child.stderr.take(), &name, logs, &share);
+    let mut teller = Teller::new(boot_ms());
     let mut trail = Trail::new(boot_ms());
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
         let now = boot_ms();
-        if trail.step(now, marks(child.id())) {
+        let percent = share.load(Ordering::Relaxed);
+        if let Some(tenth) = teller.tell(now, percent) {
+            logs.say(&format!("{name} has done {tenth} % of its work."));
+        }
+        if trail.step(now, format!("{} {percent}", marks(child.id()))) {
             moving();
         } else if trail.is_stuck(now) {
             logs.say(&format!("{name} has not moved for two minutes and was ended."));
@@ -42,11 +51,23 @@ pub(crate) fn run(
     }
 }
 
-fn copy(from: Option<impl io::Read + Send + 'static>, name: &str, logs: &Logs) {
-    if let Some(from) = from {
-        let (name, logs) = (name.to_owned(), logs.clone());
-        std::thread::spawn(move || logs.copy(&name, from));
-    }
+/// Keeps the program's lines; those about progress go into `share` instead.
+fn copy(
+    from: Option<impl io::Read + Send + 'static>,
+    name: &str,
+    logs: &Logs,
+    share: &Arc<AtomicU8>,
+) {
+    let Some(from) = from else { return };
+    let (name, logs, share) = (name.to_owned(), logs.clone(), Arc::clone(share));
+    let taken = move |line: &str| {
+        let percent = progress::percent(line);
+        if let Some(percent) = percent {
+            share.fetch_max(percent, Ordering::Relaxed);
+        }
+        percent.is_some()
+    };
+    std::thread::spawn(move || logs.copy_except(&name, from, taken));
 }
 
 /// What a process has used and moved so far: it changes exactly while the process works.
@@ -100,6 +121,18 @@ mod tests {
         }
         assert_eq!(logs.tail(5), ["echo: hello"]);
         assert!(run("/no/such/program", &[], &logs, &mut || ()).is_err());
+    }
+
+    #[test]
+    fn lines_of_progress_do_not_reach_the_log() {
+        let logs = Logs::default();
+        let script = "echo '1 1 2 /dev/vda7' >&2; echo kept >&2";
+        run("/bin/sh", &["-c", script], &logs, &mut || ()).unwrap();
+        let deadline = boot_ms() + 5_000;
+        while logs.tail(5).is_empty() && boot_ms() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(logs.tail(5), ["sh: kept"]);
     }
 
     #[test]

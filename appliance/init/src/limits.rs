@@ -122,6 +122,22 @@ pub(crate) const CLOCK_JUMP_S: u64 = 24 * 3_600;
 /// A correction by at least this, in seconds, is worth a line; the crystal drifts 2 s a day.
 pub(crate) const CLOCK_STEP_TOLD_S: u64 = 5;
 
+/// Uid and gid of the child that sends the log to the owner's server.
+pub(crate) const SYSLOG_ID: u32 = 902;
+
+/// Lines a second that go to the owner's log server: a crash loop with its back traces fits.
+pub(crate) const SYSLOG_LINES_PER_SECOND: u32 = 50;
+
+/// How long an address of the log server is used, in milliseconds, before its name is looked up
+/// again.
+pub(crate) const SYSLOG_RESOLVE_MS: u64 = 300_000;
+
+/// Pause after a look-up or a message that failed, in milliseconds.
+pub(crate) const SYSLOG_RETRY_MS: u64 = 30_000;
+
+/// Lines that wait for the child; more are left out. A start says about 60.
+pub(crate) const SYSLOG_QUEUE_LINES: usize = 256;
+
 /// Most kernel modules loaded from the list.
 pub(crate) const MODULES_MAX: usize = 64;
 

@@ -5,12 +5,13 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use update::limits::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX};
 
 use crate::clock::boot_ms;
-use crate::limits::{CONSOLE_LINES_PER_SECOND, LOG_RING_LINES};
+use crate::limits::{CONSOLE_LINES_PER_SECOND, LOG_RING_LINES, SYSLOG_QUEUE_LINES};
 
 /// Survives a warm reset where the kernel keeps ramoops.
 const PSTORE: &str = "/dev/pmsg0";
@@ -25,6 +26,8 @@ pub(crate) struct Logs {
 struct Inner {
     ring: VecDeque<String>,
     pstore: Option<File>,
+    /// To the log server's child; what does not fit is left out.
+    forward: Option<SyncSender<String>>,
 }
 
 impl Logs {
@@ -54,7 +57,29 @@ impl Logs {
         if inner.ring.len() >= LOG_RING_LINES {
             inner.ring.pop_front();
         }
+        if let Some(forward) = &inner.forward {
+            let _ = forward.try_send(line.clone());
+        }
         inner.ring.push_back(line);
+    }
+
+    /// Every line goes to `child` from now on, those of the start first. Until it ends.
+    pub(crate) fn forward_to(&self, mut child: impl Write + Send + 'static) {
+        let (sender, lines) = sync_channel::<String>(SYSLOG_QUEUE_LINES);
+        let mut inner = self.lock();
+        if inner.forward.is_none() {
+            for line in inner.ring.iter().rev().take(SYSLOG_QUEUE_LINES).rev() {
+                let _ = sender.try_send(line.clone());
+            }
+        }
+        inner.forward = Some(sender);
+        std::thread::spawn(move || {
+            for line in lines {
+                if writeln!(child, "{line}").is_err() {
+                    return;
+                }
+            }
+        });
     }
 
     /// The newest lines, oldest first, as many as fit into a control frame.
@@ -66,11 +91,20 @@ impl Logs {
 
     /// Copies a service's output line by line until it closes. Runs on its own thread.
     pub(crate) fn copy(&self, who: &str, from: impl Read) {
+        self.copy_except(who, from, |_| false);
+    }
+
+    /// The same, without the lines that `taken` takes for itself.
+    pub(crate) fn copy_except(&self, who: &str, from: impl Read, taken: impl Fn(&str) -> bool) {
         let mut reader = BufReader::new(from);
         let mut bytes = Vec::new();
         let mut allowance = Allowance::default();
         while let Ok(true) = read_line(&mut reader, &mut bytes) {
-            let line = format!("{who}: {}", clean(&String::from_utf8_lossy(&bytes)));
+            let text = String::from_utf8_lossy(&bytes);
+            if taken(&text) {
+                continue;
+            }
+            let line = format!("{who}: {}", clean(&text));
             if allowance.takes(boot_ms()) {
                 console(&line);
             }
@@ -159,6 +193,20 @@ mod tests {
         let last = LOG_RING_LINES + 4;
         assert_eq!(logs.tail(2), [format!("t: {}", last - 1), format!("t: {last}")]);
         assert_eq!(logs.tail(usize::MAX).len(), LOG_LINES_MAX);
+    }
+
+    #[test]
+    fn lines_of_the_start_and_all_later_ones_are_forwarded_until_the_child_is_gone() {
+        let logs = Logs::default();
+        logs.line("t", "early");
+        let (mut reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        logs.forward_to(writer);
+        logs.line("t", "late");
+        let mut bytes = [0; 17];
+        reader.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"t: early\nt: late\n");
+        drop(reader);
+        (0..2 * SYSLOG_QUEUE_LINES).for_each(|_| logs.line("t", "nobody listens"));
     }
 
     #[test]

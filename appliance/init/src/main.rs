@@ -29,6 +29,7 @@ mod net;
 mod orders;
 mod partitions;
 mod power;
+mod progress;
 mod rawdisk;
 mod reset;
 mod resize;
@@ -42,6 +43,7 @@ mod status;
 mod storage;
 mod supervise;
 mod sysctl;
+mod syslog;
 mod watchdog;
 
 use std::process::ExitCode;
@@ -50,6 +52,13 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
         Some((first, rest)) if first == "net" => network_child(rest),
+        Some((first, rest)) if first == "syslog" => match syslog::run(rest) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(usage) => {
+                eprintln!("{usage}");
+                ExitCode::FAILURE
+            }
+        },
         Some((first, rest)) if first == "guard" => {
             eprintln!("The service was not started: {}.", guard::run(rest));
             ExitCode::FAILURE

@@ -68,6 +68,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), NetError> {
         child.wait()?;
     }
     child.announcer.end();
+    child.station.iter_mut().for_each(Station::end);
     Ok(())
 }
 

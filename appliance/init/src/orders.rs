@@ -108,6 +108,8 @@ impl Running {
     /// Sentences for the owner: what is wrong now, then what was wrong at the start.
     fn notes(&self) -> Vec<String> {
         let mut notes = board::notes(&self.board);
+        notes.extend(self.network.complaints.iter().cloned());
+        notes.extend(self.clock.as_ref().and_then(crate::clock::note));
         notes.extend(self.booted.last_end.as_ref().and_then(crate::evidence::note));
         notes.extend(self.booted.notes.iter().cloned());
         notes.extend(self.booted.welcome.complaints.iter().cloned());

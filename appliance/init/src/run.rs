@@ -55,6 +55,8 @@ pub(crate) struct Running {
     events: SyncSender<Event>,
     pub(crate) linnetd: Service,
     pub(crate) net: Service,
+    /// Only where the owner named a log server.
+    syslog: Option<Service>,
     pub(crate) connections: Connections,
     vigil: Vigil,
     pub(crate) facts: status::Facts,
@@ -73,6 +75,7 @@ pub(crate) struct Running {
 impl Running {
     fn new(booted: Booted, events: SyncSender<Event>, logs: Logs) -> Self {
         let now = boot_ms();
+        let log_server = booted.provisioning.as_ref().and_then(|file| file.syslog.clone());
         let facts = status::Facts {
             trial: booted.verdict == Some(BootVerdict::Trial),
             rolled_back: matches!(
@@ -86,6 +89,8 @@ impl Running {
         Self {
             linnetd: Service::new(linnetd(booted.welcome.rescue.as_deref())),
             net: Service::new(net()),
+            syslog: log_server
+                .map(|server| Service::new(syslog(&server, &booted.welcome.host_name))),
             booted,
             logs,
             events,
@@ -125,7 +130,8 @@ impl Running {
 
     /// Until the next tick or start, whichever is first.
     fn pause(&self, now_ms: u64) -> Duration {
-        let due = [&self.linnetd, &self.net].into_iter().filter_map(|s| s.due_in_ms(now_ms)).min();
+        let services = [&self.linnetd, &self.net].into_iter().chain(&self.syslog);
+        let due = services.filter_map(|s| s.due_in_ms(now_ms)).min();
         Duration::from_millis(due.map_or(TICK_MS, |due| due.clamp(1, TICK_MS)))
     }
 
@@ -134,6 +140,9 @@ impl Running {
         if let Some(reports) = self.net.start_if_due(now_ms, &self.logs) {
             let events = self.events.clone();
             std::thread::spawn(move || follow_net(reports, &events));
+        }
+        if let Some(syslog) = &mut self.syslog {
+            syslog.start_if_due(now_ms, &self.logs);
         }
         let starts = self.linnetd.starts();
         self.linnetd.start_if_due(now_ms, &self.logs);
@@ -227,6 +236,8 @@ impl Running {
                 self.keep_crash(now);
             } else if self.net.on_exit(pid, status, now, &self.logs) {
                 self.on_network(Network::default());
+            } else if let Some(syslog) = &mut self.syslog {
+                syslog.on_exit(pid, status, now, &self.logs);
             }
         }
     }
@@ -334,9 +345,8 @@ impl Running {
     pub(crate) fn begin_end(&mut self, grace_ms: u32) {
         self.facts.long_work = true;
         self.booted.led.show(status::choose(&self.facts));
-        for service in [&mut self.linnetd, &mut self.net] {
-            service.stop_restarting();
-        }
+        let services = [&mut self.linnetd, &mut self.net].into_iter().chain(&mut self.syslog);
+        services.for_each(Service::stop_restarting);
         self.net.signal(Signal::TERM);
         // linnetd ends by itself once it was told; a signal would only cut its checkpoint short.
         if !self.connections.send_all(&FromInit::Shutdown { grace_ms }) {
@@ -346,7 +356,7 @@ impl Running {
 
     /// Kills what did not end.
     pub(crate) fn kill_left(&mut self) {
-        for service in [&self.linnetd, &self.net] {
+        for service in [&self.linnetd, &self.net].into_iter().chain(&self.syslog) {
             service.signal(Signal::KILL);
         }
     }
@@ -354,7 +364,13 @@ impl Running {
     /// Whether any service still runs.
     pub(crate) fn any_left(&mut self) -> bool {
         self.reap();
-        self.linnetd.running().is_some() || self.net.running().is_some()
+        if self.linnetd.running().is_some() || self.net.running().is_some() {
+            return true;
+        }
+        // The last to go, as the others' last words are for it.
+        let syslog = self.syslog.as_ref().filter(|syslog| syslog.running().is_some());
+        syslog.iter().for_each(|syslog| syslog.signal(Signal::TERM));
+        syslog.is_some()
     }
 
     /// Feeds the watchdog during the bounded end.
@@ -385,12 +401,13 @@ fn follow_net(mut reports: impl std::io::Read, events: &SyncSender<Event>) {
 }
 
 fn linnetd(rescue: Option<&str>) -> Program {
+    // Both families of addresses: `[::]` takes IPv4 as well.
     let fixed = [
         ("--data", DATA_LINNET),
-        ("--listen", "0.0.0.0:443"),
-        ("--listen-http", "0.0.0.0:80"),
-        ("--listen-native", "0.0.0.0:7443"),
-        ("--listen-quic", "0.0.0.0:7443"),
+        ("--listen", "[::]:443"),
+        ("--listen-http", "[::]:80"),
+        ("--listen-native", "[::]:7443"),
+        ("--listen-quic", "[::]:7443"),
         ("--control", SOCKET_PATH),
     ];
     let rescue = rescue.map(|reason| ("--rescue", reason));
@@ -400,6 +417,7 @@ fn linnetd(rescue: Option<&str>) -> Program {
         path: LINNETD.to_owned(),
         arguments: pairs.flat_map(|(key, value)| [key.to_owned(), value.to_owned()]).collect(),
         guard: Some("linnetd"),
+        takes_log: false,
         reports: false,
     }
 }
@@ -410,7 +428,20 @@ pub(crate) fn net() -> Program {
         path: SELF.to_owned(),
         arguments: ["net", RUN_NET].map(str::to_owned).to_vec(),
         guard: Some("net"),
+        takes_log: false,
         reports: true,
+    }
+}
+
+/// The child that sends the log to the owner's server.
+fn syslog(server: &str, host_name: &str) -> Program {
+    Program {
+        name: "syslog",
+        path: SELF.to_owned(),
+        arguments: ["syslog", server, host_name].map(str::to_owned).to_vec(),
+        guard: Some("syslog"),
+        takes_log: true,
+        reports: false,
     }
 }
 

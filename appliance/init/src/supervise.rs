@@ -55,6 +55,8 @@ pub(crate) struct Program {
     pub(crate) arguments: Vec<String>,
     /// Row of the guard's table of rights; without one it runs as init does, which only tests do.
     pub(crate) guard: Option<&'static str>,
+    /// Whether it is handed the log on stdin.
+    pub(crate) takes_log: bool,
     /// Whether stdout carries frames for init instead of log lines.
     pub(crate) reports: bool,
 }
@@ -100,6 +102,7 @@ impl Service {
                 self.state = State::Running { pid, since_ms: now_ms };
                 self.starts = self.starts.saturating_add(1);
                 copy(child.stderr.take(), self.program.name, logs);
+                child.stdin.take().into_iter().for_each(|stdin| logs.forward_to(stdin));
                 if self.program.reports {
                     return child.stdout.take();
                 }
@@ -218,7 +221,7 @@ fn spawn(program: &Program) -> io::Result<Child> {
         .env_clear()
         .env("PATH", "/usr/bin:/usr/sbin")
         .current_dir("/")
-        .stdin(Stdio::null())
+        .stdin(if program.takes_log { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
@@ -256,6 +259,7 @@ mod tests {
             path: "/bin/sh".into(),
             arguments: vec!["-c".into(), script.into()],
             guard: None,
+            takes_log: false,
             reports,
         }
     }

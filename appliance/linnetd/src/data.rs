@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use crate::format;
+
 /// Only linnetd's own user reads any of it.
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -22,7 +24,6 @@ impl DataFolder {
     /// Makes the folder when missing and locks it.
     pub(crate) fn open(root: &Path) -> anyhow::Result<Self> {
         make_folder(root)?;
-        make_folder(&root.join("log"))?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -33,6 +34,8 @@ impl DataFolder {
         if lock.try_lock().is_err() {
             bail!("{} is in use by another linnetd: stop that one first", root.display());
         }
+        format::check(root)?;
+        make_folder(&root.join("log"))?;
         Ok(Self { root: root.to_owned(), _lock: lock })
     }
 

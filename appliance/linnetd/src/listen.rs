@@ -76,9 +76,11 @@ pub(crate) fn network(
     }
     let bound = [Some(args.listen), args.listen_http, args.listen_native, args.listen_quic];
     let bound = bound.into_iter().flatten().map(|address| address.ip());
-    let outside = outside.and_then(|network| network.address);
+    let v4 = outside.and_then(|network| network.address).map(|(address, _)| address.into());
+    let v6 = outside.iter().flat_map(|network| &network.addresses_v6);
     let addresses: BTreeSet<IpAddr> = bound
-        .chain(outside.map(|(address, _)| address.into()))
+        .chain(v4)
+        .chain(v6.map(|address| (*address).into()))
         .filter(|address| !address.is_unspecified())
         .collect();
     Network { names, addresses: addresses.into_iter().collect() }
@@ -113,11 +115,13 @@ mod tests {
         let args = Args::parse_from(["linnetd", "--data", "d", "--listen", "0.0.0.0:443"]);
         let outside = control::Network {
             address: Some(([192, 168, 1, 7].into(), 24)),
+            addresses_v6: vec!["fe80::7".parse().unwrap()],
             announced: Some("linnet-2".into()),
             ..control::Network::default()
         };
         let network = network(&args, Some("linnet"), Some(&outside));
-        assert_eq!(network.addresses, [IpAddr::from([192, 168, 1, 7])]);
+        let v6: IpAddr = "fe80::7".parse().unwrap();
+        assert_eq!(network.addresses, [IpAddr::from([192, 168, 1, 7]), v6]);
         assert_eq!(network.names, ["linnet", "linnet.local", "linnet-2.local"]);
         assert_eq!(host_for_links(&args), "localhost");
     }

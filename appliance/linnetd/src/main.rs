@@ -14,6 +14,7 @@ mod disk;
 mod doors;
 mod exit;
 mod figures;
+mod format;
 mod health;
 mod history;
 mod index;

@@ -59,6 +59,10 @@ pub(crate) struct Options {
     /// Look for newer Debian packages than those in the cache.
     #[arg(long)]
     fresh_parts: bool,
+    /// Boot this card image, such as one of `cargo xtask image`, instead of building the
+    /// emulator's; it gets a card of its own.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "fresh_parts", "build_only"])]
+    image: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -83,14 +87,7 @@ const PORTS: [(u16, u16); 3] = [(443, 8443), (80, 8080), (7443, 7443)];
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::ensure(setup::Verb::Emulate, !options.no_install)?;
     let tree = run::root();
-    let built = build::image(
-        &tree,
-        &build::Choice {
-            kernel: options.kernel.as_deref(),
-            fresh_parts: options.fresh_parts,
-            install: !options.no_install,
-        },
-    )?;
+    let built = image(&tree, options)?;
     if options.build_only {
         return Ok(());
     }
@@ -99,6 +96,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let card = card::prepare(&built, options.fresh)?;
     emulate(options.machine.into(), &card, &options.append)
+}
+
+fn image(tree: &Path, options: &Options) -> Result<build::Image> {
+    if let Some(file) = &options.image {
+        return build::given(tree, file);
+    }
+    build::image(
+        tree,
+        &build::Choice {
+            kernel: options.kernel.as_deref(),
+            fresh_parts: options.fresh_parts,
+            install: !options.no_install,
+        },
+    )
 }
 
 /// The emulator's image, built as far as its inputs changed.

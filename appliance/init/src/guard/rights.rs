@@ -4,7 +4,7 @@
 use rustix::thread::CapabilitySet;
 
 use super::syscalls::Allowed;
-use crate::limits::{LINNET_ID, NET_ID};
+use crate::limits::{LINNET_ID, NET_ID, SYSLOG_ID};
 
 /// One service's rights.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,7 @@ impl Rights {
         match name {
             "linnetd" => Some(Self::linnetd()),
             "net" => Some(Self::net()),
+            "syslog" => Some(Self::syslog()),
             _ => None,
         }
     }
@@ -56,6 +57,20 @@ impl Rights {
             writable: &["/data/linnet", "/tmp", "/dev/null"],
             ports: Some(&[80, 443, 7443]),
             syscalls: Some(Allowed::Server),
+        }
+    }
+
+    /// Lines to a server: names looked up, datagrams sent.
+    fn syslog() -> Self {
+        Self {
+            name: "syslog",
+            id: SYSLOG_ID,
+            capabilities: CapabilitySet::empty(),
+            readable: &SYSLOG_READABLE,
+            executable: &LOADERS,
+            writable: &["/dev/null"],
+            ports: Some(&[]),
+            syscalls: None,
         }
     }
 
@@ -96,6 +111,10 @@ const NET_READABLE: [&str; 9] = [
     "/dev/random",
     "/run/linnet-net.settings",
 ];
+
+/// Addresses of name servers are the network child's to write.
+const SYSLOG_READABLE: [&str; 6] =
+    ["/usr", "/lib", "/lib64", "/etc", "/run/linnet-net/resolv.conf", "/dev/urandom"];
 
 #[cfg(test)]
 mod tests {

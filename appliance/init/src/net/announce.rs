@@ -199,6 +199,9 @@ fn is_numbered(name: &str, wished: &str) -> bool {
 }
 
 #[cfg(test)]
+mod packets;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

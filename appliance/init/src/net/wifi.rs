@@ -97,6 +97,15 @@ impl Station {
         self.process.as_ref()?.control.as_ref().map(AsFd::as_fd)
     }
 
+    /// Ends the program. What was killed without this is ended by init with the whole group.
+    pub(super) fn end(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // Both fail only if it has ended already.
+            let _ = process.child.kill();
+            let _ = process.child.wait();
+        }
+    }
+
     fn country_complaint(&self) -> Option<String> {
         let missing = self.country.is_none();
         missing.then(|| {

@@ -277,6 +277,31 @@ fn a_data_folder_that_can_t_be_used_leads_to_the_rescue_page_under_init() {
 }
 
 #[test]
+fn a_card_of_a_newer_release_is_explained_and_not_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Linnetd::start(&data);
+    server.claim("ann");
+    assert!(server.stop().success());
+    std::fs::write(data.join("format"), "2\n").unwrap();
+    let contents = |name: &str| {
+        let mut files: Vec<_> = std::fs::read_dir(data.join(name)).unwrap().flatten().collect();
+        files.sort_by_key(std::fs::DirEntry::file_name);
+        files.iter().map(|file| std::fs::read(file.path()).unwrap()).collect::<Vec<_>>()
+    };
+    let (log, index) = (contents("log"), std::fs::read(data.join("index.redb")).unwrap());
+    let id = ProvisioningId::from_random([6; 16]);
+    let welcome = welcome(&ClaimToken::from_random([5; 16]), id, None);
+    let (server, mut init) = start(folder.path(), welcome);
+    let facts = server.request("GET", "/api/facts", &[], None).json();
+    assert!(facts["rescue"].as_str().is_some_and(|text| text.contains("newer Linnet")), "{facts}");
+    assert!(!init.health().ok);
+    control::write_frame(&mut init.stream, &FromInit::Shutdown { grace_ms: 5_000 }).unwrap();
+    assert!({ server }.wait_end().success());
+    assert_eq!((contents("log"), std::fs::read(data.join("index.redb")).unwrap()), (log, index));
+}
+
+#[test]
 fn a_refused_io_uring_leads_to_the_rescue_page_under_init() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = std::process::Command::new("python3");

@@ -59,6 +59,16 @@ pub(super) fn image(tree: &Path, choice: &Choice<'_>) -> Result<Image> {
     Ok(Image { path, stamp, folder: out })
 }
 
+/// An image that was built before, by this tree or another. Its card lies beside the others.
+pub(super) fn given(tree: &Path, file: &Path) -> Result<Image> {
+    let path = fs::canonicalize(file).with_context(|| file.display().to_string())?;
+    let mut stamp = Stamp::default();
+    stamp.file(&path)?;
+    let folder = tree.join("out/emulator-given");
+    fs::create_dir_all(&folder)?;
+    Ok(Image { path, stamp: stamp.finish(), folder })
+}
+
 fn folder(tree: &Path, manifest: &Manifest, kernel: &str) -> PathBuf {
     match kernel == manifest.emulator.kernel {
         true => tree.join("out/emulator"),

@@ -19,6 +19,9 @@ pub(super) const VERSION: &str = "2026.05.1";
 pub(super) const COMMIT: &str = "cb857ba4c87a93e5265a9e4a3f32071abf39e14a";
 const REPOSITORY: &str = "https://gitlab.com/buildroot.org/buildroot.git";
 
+/// What the kernel is built with, below the external tree.
+const BOARD: &str = "board/raspberrypi/pi4";
+
 /// Lines of the log that an error shows.
 const LOG_TAIL: usize = 30;
 
@@ -149,7 +152,8 @@ impl Build {
     /// Buildroot does not look for changes in what it has built; we do.
     fn forget_changed(&self) -> Result<()> {
         let mut kernel = Stamp::default();
-        for part in ["board/raspberrypi/pi4/linux.config", "patches/linux"] {
+        let board = ["linux.config", "linnet-pi4.dts"].map(|file| format!("{BOARD}/{file}"));
+        for part in board.iter().map(String::as_str).chain(["patches/linux"]) {
             let path = self.external().join(part);
             match path.is_dir() {
                 true => kernel.folder(&path, &[])?,

@@ -47,6 +47,7 @@ const KERNEL_NEEDS: &[&str] = &[
     "CONFIG_PACKET",
     "CONFIG_IPV6",
     "CONFIG_USB_NET_CDCETHER",
+    "CONFIG_KEYBOARD_GPIO",
 ];
 
 /// A named proof.
@@ -56,6 +57,7 @@ const PROOFS: &[Proof] = &[
     ("defconfigs parse and name each symbol once", defconfigs),
     ("the development image differs only where it is meant to", dev_differs),
     ("every file that a defconfig names is there", named_files),
+    ("the card takes the device tree that is built", device_tree),
     ("the kernel's fragment has what the card needs", kernel),
     ("the pinned kernel's hash is stated", kernel_hash),
     ("packages have a Config.in and a makefile that name each other", packages),
@@ -120,6 +122,18 @@ fn named_files(tree: &Path) -> Result<()> {
         let path = tree.join("buildroot-external").join(place);
         ensure!(path.exists(), "there is no {}", path.display());
     }
+    Ok(())
+}
+
+/// Buildroot names the compiled tree after its source.
+fn device_tree(tree: &Path) -> Result<()> {
+    let release = symbols(tree, RELEASE)?;
+    let source = release.get("BR2_LINUX_KERNEL_CUSTOM_DTS_PATH").context("no tree is named")?;
+    let source = Path::new(source.trim_matches('"'));
+    let built = source.with_extension("dtb");
+    let built = built.file_name().context("the tree is a file")?.to_string_lossy();
+    let taken: BTreeSet<_> = Manifest::load()?.release.boot.into_values().collect();
+    ensure!(taken.contains(&*built), "image.toml takes no {built} into the boot partitions");
     Ok(())
 }
 

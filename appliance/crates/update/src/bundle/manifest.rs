@@ -22,7 +22,7 @@ pub struct Digest(pub [u8; 32]);
 pub struct Manifest {
     /// Version for people, like `0.2.0`.
     pub version: String,
-    /// `release` or `emulator`.
+    /// `release`, `test` or `emulator`.
     pub kind: String,
     /// The board that it is built for.
     pub board: String,

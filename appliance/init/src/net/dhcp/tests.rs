@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
+use proptest::prelude::*;
 use smoltcp::phy::{ChecksumCapabilities, RxToken, TxToken};
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, DhcpMessageType, DhcpPacket, DhcpRepr, EthernetFrame,
@@ -111,6 +112,8 @@ impl World {
         let request = DhcpRepr::parse(&packet).unwrap();
         let name = packet.options().find(|option| option.kind == OPTION_HOST_NAME);
         self.names.push(name.unwrap().data.to_vec());
+        assert_eq!(request.client_identifier, Some(EthernetAddress(BOX)));
+        assert_eq!(request.parameter_request_list, Some(&REQUESTED[..]));
         let kind = match (self.mood, request.message_type) {
             (Mood::Sleeps, _) => return,
             (Mood::Gives(_), DhcpMessageType::Discover) => DhcpMessageType::Offer,
@@ -282,6 +285,41 @@ fn restart_asks_anew_and_harmful_offers_give_nothing() {
     world.dhcp.restart();
     assert_eq!(world.until_news(1_000), Some(News::Lost));
     assert_eq!(world.until_news(10_000), Some(lease([10, 0, 0, 13])), "the honest server's turn");
+}
+
+fn is_harmless(news: Option<News>) -> bool {
+    match news {
+        Some(News::Lease(lease)) => lease.clone().checked() == Some(lease),
+        Some(News::Refused | News::Lost) | None => true,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    /// A server's packets with bytes changed, at every stage of getting a lease: nothing panics,
+    /// and no lease comes of it that would harm the box.
+    #[test]
+    fn mutated_answers_give_harmless_leases_or_none(
+        address in any::<[u8; 4]>(),
+        changes in prop::collection::vec((28usize..400, any::<u8>()), 0..4),
+    ) {
+        let mut world = World::new(Mood::Gives(address));
+        for _ in 0..40 {
+            let news = world.dhcp.poll(world.now_ms);
+            prop_assert!(is_harmless(news));
+            while let Some(frame) = world.dhcp.wire.from_box.pop_front() {
+                world.serve(&frame);
+            }
+            for frame in &mut world.dhcp.wire.to_box {
+                for (at, value) in &changes {
+                    if let Some(byte) = frame.get_mut(*at) {
+                        *byte = *value;
+                    }
+                }
+            }
+            world.now_ms += 250;
+        }
+    }
 }
 
 #[test]
