@@ -115,6 +115,20 @@ impl Start {
         Self { options: Options { echo, ..Options::new(Machine::Virt, card) } }
     }
 
+    /// On QEMU's Pi 4B, without a cable to anything but QEMU itself.
+    pub fn on_pi(card: &Path) -> Self {
+        let mut start = Self::alone(card);
+        start.options.machine = Machine::Raspi4b;
+        start
+    }
+
+    /// With a list of what QEMU's models were asked for and lack.
+    #[must_use]
+    pub fn listing_unimplemented(mut self, log: &Path) -> Self {
+        self.options.unimplemented_log = Some(log.to_owned());
+        self
+    }
+
     #[must_use]
     pub fn between(mut self, between: Between) -> Self {
         self.options.between = between;

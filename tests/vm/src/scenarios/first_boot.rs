@@ -126,8 +126,18 @@ impl Logged {
         Ok(steps)
     }
 
-    /// Also an error where the next boot would find no table or no slot record.
     fn class(&self, card: &File) -> Result<Class> {
+        let (tables, made) = self.head(card)?;
+        let mut magic = [0; 2];
+        card.read_exact_at(&mut magic, self.data.start + SUPERBLOCK_MAGIC.0)?;
+        let has_file_system = magic == SUPERBLOCK_MAGIC.1;
+        ensure!(has_file_system || !made, "marked as made, but there is no file system");
+        Ok(Class { tables, made, has_file_system })
+    }
+
+    /// Tables, and whether DATA is marked as made; an error where the next boot would find no table
+    /// or no slot record.
+    fn head(&self, card: &File) -> Result<(Vec<u8>, bool)> {
         let table = mbr::decode(|offset| {
             let mut sector = [0; mbr::SECTOR];
             card.read_exact_at(&mut sector, offset)?;
@@ -135,27 +145,24 @@ impl Logged {
         })?;
         let data = table.iter().find(|part| part.number == DATA).context("DATA is not there")?;
         ensure!(data.extent.start == self.data.start, "DATA moved to {}", data.extent.start);
-        let end = data.extent.start + data.extent.bytes;
-        ensure!(end <= self.data.start + self.data.bytes, "DATA ends beyond the card: {end}");
+        let end = data.extent.end();
+        ensure!(end <= self.data.end(), "DATA ends beyond the card: {end}");
         let mut tables = Vec::new();
         for offset in std::iter::once(0).chain(self.layout.ebr) {
             let mut sector = [0; mbr::SECTOR];
             card.read_exact_at(&mut sector, offset)?;
             tables.extend(sector);
         }
-        let mut magic = [0; 2];
-        card.read_exact_at(&mut magic, self.data.start + SUPERBLOCK_MAGIC.0)?;
         let area = slot_area(card)?.context("no slot record can be read")?;
-        let made = !area.data.is_to_be_made();
-        let has_file_system = magic == SUPERBLOCK_MAGIC.1;
-        ensure!(has_file_system || !made, "marked as made, but there is no file system");
-        Ok(Class { tables, made, has_file_system })
+        Ok((tables, !area.data.is_to_be_made()))
     }
 
     /// Cuts in which what was not flushed is lost, torn or reordered: up to the mark at every
     /// flush, and some later ones.
     fn sample(&self) -> Result<usize> {
-        let scratch = self.folder.join("sample.img");
+        let path = self.folder.join("sample.img");
+        copy_sparse(&self.base, &path)?;
+        let card = OpenOptions::new().read(true).write(true).open(&path)?;
         let (all, mut count) = (self.log.flushes(), 0);
         let mut marked_at: Option<usize> = None;
         for flush in 0..=all {
@@ -163,41 +170,41 @@ impl Logged {
                 flush <= at + 4 || (flush - at).is_multiple_of(((all - at) / LATER).max(1))
             });
             for seed in (0..SEEDS).filter(|_| due) {
-                copy_sparse(&self.base, &scratch)?;
-                let card = OpenOptions::new().read(true).write(true).open(&scratch)?;
                 let cut = Cut { flush, seed };
-                self.log.replay(&card, cut)?;
-                let made = self.judge(&card).with_context(|| format!("{cut:?}"))?;
+                let made = self.judge(&card, cut).with_context(|| format!("{cut:?}"))?;
                 marked_at = marked_at.or(made.then_some(flush));
                 count += 1;
             }
         }
-        std::fs::remove_file(scratch)?;
+        std::fs::remove_file(path)?;
         ensure!(marked_at.is_some(), "the mark was never written");
         Ok(count)
     }
 
-    /// Whether DATA is marked as made; if so it must be sound.
-    fn judge(&self, card: &File) -> Result<bool> {
-        let class = self.class(card)?;
-        if class.made && !self.is_sound(card)? {
+    /// Whether DATA is marked as made after the cut; if so it must be sound. `card` is a copy that
+    /// earlier cuts have used: only what lies before DATA is played onto it.
+    fn judge(&self, card: &File, cut: Cut) -> Result<bool> {
+        let before_data = Extent { start: 0, bytes: self.data.start };
+        let base = File::open(&self.base)?;
+        for entry in self.log.entries.iter().filter(|it| it.offset < self.data.start) {
+            let mut bytes = vec![0; usize::try_from(entry.bytes)?];
+            base.read_exact_at(&mut bytes, entry.offset)?;
+            card.write_all_at(&bytes, entry.offset)?;
+        }
+        self.log.replay_part(card, before_data, cut)?;
+        let (_, made) = self.head(card)?;
+        if made && !self.is_sound(cut)? {
             bail!("marked as made, but beyond repair");
         }
-        Ok(class.made)
+        Ok(made)
     }
 
-    fn is_sound(&self, card: &File) -> Result<bool> {
+    /// A new card's DATA holds nothing but what the log has written to it.
+    fn is_sound(&self, cut: Cut) -> Result<bool> {
         let path = self.folder.join("sound.img");
-        let copy = File::create(&path)?;
-        copy.set_len(self.data.bytes)?;
-        let mut buffer = vec![0; MIB as usize];
-        for at in (0..self.data.bytes).step_by(buffer.len()) {
-            let bytes = buffer.len().min(usize::try_from(self.data.bytes - at)?);
-            card.read_exact_at(&mut buffer[..bytes], self.data.start + at)?;
-            if buffer[..bytes].iter().any(|byte| *byte != 0) {
-                copy.write_all_at(&buffer[..bytes], at)?;
-            }
-        }
+        let data = File::create(&path)?;
+        data.set_len(self.data.bytes)?;
+        self.log.replay_part(&data, self.data, cut)?;
         let sound = repair(&path)?;
         std::fs::remove_file(path)?;
         Ok(sound)
