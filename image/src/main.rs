@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use linnet_image::keys::Key;
 use linnet_image::publish::{Plan, check_target};
@@ -43,6 +43,7 @@ struct Caller {
 impl Caller {
     fn from_environment() -> Result<Self> {
         let build_time = variable("SOURCE_DATE_EPOCH")?;
+        let key = Key::open(&PathBuf::from(variable("LINNET_KEY")?))?;
         Ok(Self {
             tree: variable("LINNET_TREE")?.into(),
             out: variable("LINNET_OUT")?.into(),
@@ -50,8 +51,9 @@ impl Caller {
                 version: variable("LINNET_RELEASE")?,
                 build_time_s: build_time.parse().context("SOURCE_DATE_EPOCH is no number")?,
                 kind: variable("LINNET_KIND")?,
+                update_key: key.public(),
             },
-            key: Key::open(&PathBuf::from(variable("LINNET_KEY")?))?,
+            key,
         })
     }
 }
@@ -101,8 +103,12 @@ fn check_kernel() -> Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         name.starts_with("linux-") && !name.starts_with("linux-headers-")
     };
-    let folder = entries.flatten().map(|entry| entry.path()).find(is_kernel);
-    compare(&wanted, &folder.context("Buildroot has built no kernel")?.join(".config"))
+    let mut kernels = entries.flatten().map(|entry| entry.path()).filter(is_kernel);
+    let folder = kernels.next().context("Buildroot has built no kernel")?;
+    if let Some(other) = kernels.next() {
+        bail!("{} and {} are two kernels; remove the older", folder.display(), other.display());
+    }
+    compare(&wanted, &folder.join(".config"))
 }
 
 fn compare(wanted: &std::path::Path, result: &std::path::Path) -> Result<()> {

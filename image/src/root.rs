@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use update::bundle::PublicKey;
 
 use crate::manifest::Manifest;
 
@@ -25,12 +26,16 @@ pub struct Release {
     pub build_time_s: u64,
     /// `release`; `test` for one that must not be published; `emulator`.
     pub kind: String,
+    /// Whose updates the box accepts.
+    pub update_key: PublicKey,
 }
 
 impl Release {
     fn text(&self) -> String {
-        let Self { version, build_time_s, kind } = self;
-        format!("version={version}\nbuild_time={build_time_s}\nkind={kind}\n")
+        let Self { version, build_time_s, kind, update_key } = self;
+        format!(
+            "version={version}\nbuild_time={build_time_s}\nkind={kind}\nupdate_key={update_key}\n"
+        )
     }
 }
 
@@ -137,10 +142,17 @@ mod tests {
         let taken = [Taken { folder: path("deb"), files }];
         let programs = manifest.root.programs.keys();
         let programs = programs.map(|name| (name.clone(), path("program"))).collect();
-        let release = Release { version: "1.2.3".into(), build_time_s: 7, kind: "emulator".into() };
+        let release = Release {
+            version: "1.2.3".into(),
+            build_time_s: 7,
+            kind: "emulator".into(),
+            update_key: PublicKey::from_bytes([0x5a; 32]),
+        };
         stage(&path("root"), &manifest, &path("overlay"), &taken, &programs, &release).unwrap();
         let text = fs::read_to_string(path("root/etc/linnet-release")).unwrap();
-        assert_eq!(text, "version=1.2.3\nbuild_time=7\nkind=emulator\n");
+        let key = "5a".repeat(32);
+        let wanted = format!("version=1.2.3\nbuild_time=7\nkind=emulator\nupdate_key={key}\n");
+        assert_eq!(text, wanted);
         assert_eq!(fs::read_to_string(path("root/lib/libc.so")).unwrap(), "libc");
         assert!(path("root/etc/hosts").is_file());
         let mode = fs::metadata(path("root/usr/bin/linnetd")).unwrap().permissions().mode();

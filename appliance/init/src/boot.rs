@@ -115,6 +115,10 @@ pub(crate) fn boot(logs: &Logs) -> Booted {
     let (diary, last_end) = data.map(|_| steps.open_diary()).unwrap_or_default();
     let settings = steps.load_settings();
     let release = Release::read();
+    if let Some(key) = &release.update_key {
+        let words = key.fingerprint();
+        logs.say(&format!("Updates are those that this key signed: {words}."));
+    }
     let clock_set = steps.set_clock(&release);
     let effective = settings.over(read.provisioning.as_ref());
     let sensors = Sensors::of_this_board(

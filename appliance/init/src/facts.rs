@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use update::bundle::PublicKey;
 use update::control::BoxFacts;
 use update::slots::{Autoboot, BootFacts, BootVerdict, Slot, SlotArea};
 
@@ -23,6 +24,8 @@ pub(crate) struct Release {
     pub(crate) version: String,
     /// `build_time=`, seconds since 1970.
     pub(crate) build_s: u64,
+    /// `update_key=`: whose updates are accepted.
+    pub(crate) update_key: Option<PublicKey>,
 }
 
 impl Release {
@@ -39,6 +42,7 @@ impl Release {
         Self {
             version: value("version").unwrap_or("unknown").to_owned(),
             build_s: value("build_time").and_then(|text| text.parse().ok()).unwrap_or(0),
+            update_key: value("update_key").and_then(PublicKey::from_hex),
         }
     }
 }
@@ -98,8 +102,12 @@ mod tests {
     #[test]
     fn release_file_is_read_and_a_missing_one_is_no_stop() {
         let release = Release::parse("version=0.1.0\nbuild_time=1800000000\nkind=\"emulator\"\n");
-        assert_eq!(release, Release { version: "0.1.0".into(), build_s: 1_800_000_000 });
-        assert_eq!(Release::parse(""), Release { version: "unknown".into(), build_s: 0 });
+        assert_eq!((release.version.as_str(), release.build_s), ("0.1.0", 1_800_000_000));
+        assert_eq!(release.update_key, None);
+        let unknown = Release { version: "unknown".into(), build_s: 0, update_key: None };
+        assert_eq!(Release::parse(""), unknown);
+        let key = PublicKey::from_bytes([7; 32]);
+        assert_eq!(Release::parse(&format!("update_key={key}\n")).update_key, Some(key));
         assert_eq!(Release::parse("build_time=soon").build_s, 0);
     }
 

@@ -98,8 +98,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build_time_s: build_time_s(&tree)?,
             kind: kind(options).to_owned(),
+            update_key: key.public(),
         },
-        key,
+        key: key.file().to_owned(),
         jobs: options.jobs.map_or_else(processors, Ok)?,
     };
     build.run()?;
@@ -127,8 +128,8 @@ fn kind(options: &Options) -> &'static str {
     }
 }
 
-/// The file of the key that signs.
-fn key(tree: &Path, options: &Options) -> Result<PathBuf> {
+/// The key that signs.
+fn key(tree: &Path, options: &Options) -> Result<Key> {
     let key = match &options.key {
         Some(file) => Key::open(file)?,
         None => Key::of_clone(tree)?,
@@ -137,7 +138,7 @@ fn key(tree: &Path, options: &Options) -> Result<PathBuf> {
         key.check_for_release(tree)?;
     }
     eprintln!("The update bundle is signed with \"{}\".", key.public().fingerprint());
-    Ok(key.file().to_owned())
+    Ok(key)
 }
 
 /// Says what it will take before it starts.

@@ -286,6 +286,14 @@ const NEEDS: &[Need] = &[
         verbs: BUILDROOT,
     },
     Need {
+        tool: "OpenSSL headers",
+        check: Check::File("/usr/include/openssl/bio.h"),
+        package: "libssl-dev",
+        backports: false,
+        why: "reads certificates into the kernel",
+        verbs: BUILDROOT,
+    },
+    Need {
         tool: "depmod",
         check: Check::File("/sbin/depmod"),
         package: "kmod",

@@ -7,11 +7,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use image::boot::BootParts;
 use image::debian::{Debian, Wanted};
 use image::keys::Key;
 use image::root::Release;
-use image::{Layout, Manifest, bundle, card, manifest, pack, root};
+use image::{Manifest, bundle, card, manifest, pack, root};
 
 use super::stamp::{Stamp, is};
 use crate::cross::{Built, Toolchain};
@@ -123,6 +122,7 @@ fn fingerprint(tree: &Path, built: &Built, debian: &Debian) -> Result<String> {
     let mut stamp = Stamp::default();
     stamp.text(manifest::TEXT);
     stamp.text(&build_time_s(tree)?.to_string());
+    stamp.text(&Key::of_clone(tree)?.public().to_string());
     stamp.folder(&tree.join("overlay"), &[])?;
     for program in built.programs.values().chain([&built.initramfs]) {
         stamp.file(program)?;
@@ -146,11 +146,14 @@ fn write(
     let folder = staging.path().join("root");
     fs::create_dir(&folder)?;
     let overlay = tree.join("overlay");
-    root::stage(&folder, manifest, &overlay, &debian.root, &built.programs, &release(tree)?)?;
+    let key = Key::of_clone(tree)?;
+    let release = release(tree, &key)?;
+    root::stage(&folder, manifest, &overlay, &debian.root, &built.programs, &release)?;
     let squashfs = pack::squashfs(&folder, &staging.path().join("root.squashfs"))?;
     let parts = debian.boot_parts(manifest, &built.initramfs)?;
     let layout = card::write(path, manifest, &parts, &squashfs)?;
-    write_bundle(tree, out, manifest, &layout, &parts, &squashfs)?;
+    let parts = bundle::Parts { layout: &layout, boot: &parts, root: &squashfs };
+    write_bundle(out, manifest, &parts, &release, &key)?;
     let packed = out.join("linnet-emulator.img.zst");
     let budget = manifest.budget.emulator_compressed_mib;
     let bytes = pack::compress(path, &packed, pack::LEVEL_EMULATOR, budget);
@@ -167,28 +170,26 @@ fn write(
 
 /// The update bundle of the same parts, signed with this clone's own key.
 fn write_bundle(
-    tree: &Path,
     out: &Path,
     manifest: &Manifest,
-    layout: &Layout,
-    parts: &BootParts,
-    root: &[u8],
+    parts: &bundle::Parts<'_>,
+    release: &Release,
+    key: &Key,
 ) -> Result<()> {
-    let key = Key::of_clone(tree)?;
-    let parts = bundle::Parts { layout, boot: parts, root };
     let (path, level) = (out.join("linnet-emulator.lup"), pack::LEVEL_EMULATOR);
-    let bytes = bundle::of_card(&path, manifest, &parts, &release(tree)?, level, &key)?;
+    let bytes = bundle::of_card(&path, manifest, parts, release, level, key)?;
     let fingerprint = key.public().fingerprint();
     eprintln!("    update bundle {:.1} MiB, signed with the dev key", mib(bytes as usize));
     eprintln!("    \"{fingerprint}\"");
     Ok(())
 }
 
-fn release(tree: &Path) -> Result<Release> {
+fn release(tree: &Path, key: &Key) -> Result<Release> {
     Ok(Release {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         build_time_s: build_time_s(tree)?,
         kind: "emulator".to_owned(),
+        update_key: key.public(),
     })
 }
 

@@ -8,7 +8,7 @@ use update::provision::Wifi;
 /// The text of the file. Names are written in hexadecimal, so that none can end its line; a
 /// passphrase is printable ASCII and ends at the line's last quotation mark.
 pub(super) fn render(wish: &Wifi, country: Option<&str>, control: &Path) -> String {
-    let mut text = format!("ctrl_interface={}\np2p_disabled=1\n", control.display());
+    let mut text = format!("ctrl_interface={}\n", control.display());
     if let Some(country) = country {
         text += &format!("country={country}\n");
     }
@@ -39,7 +39,6 @@ mod tests {
         let text = render(&wish, Some("DE"), Path::new("/run/x/wpa"));
         let expected = "\
 ctrl_interface=/run/x/wpa
-p2p_disabled=1
 country=DE
 network={
 \tssid=61227d0a78
