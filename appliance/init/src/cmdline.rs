@@ -32,6 +32,8 @@ pub(crate) enum TestWord {
     HangLinnetd,
     /// `factory-reset`: as if the reset pin had been held.
     FactoryReset,
+    /// `memory`: what each process takes is said once the box has come to rest.
+    Memory,
 }
 
 impl TestWord {
@@ -41,6 +43,7 @@ impl TestWord {
             "crash-linnetd" => Some(Self::CrashLinnetd),
             "hang-linnetd" => Some(Self::HangLinnetd),
             "factory-reset" => Some(Self::FactoryReset),
+            "memory" => Some(Self::Memory),
             _ => None,
         }
     }

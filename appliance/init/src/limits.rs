@@ -93,6 +93,10 @@ pub(crate) const TEMPERATURE_WARN_MC: i32 = 80_000;
 /// From this share of the card's life on the owner is told, in percent.
 pub(crate) const CARD_LIFE_WARN_PERCENT: u8 = 80;
 
+/// How long after it said that it runs the box has come to rest, in milliseconds: what the start
+/// took from the page cache and the allocator is given back by then.
+pub(crate) const AT_REST_MS: u64 = 10_000;
+
 /// How often power, heat and card are looked at, in milliseconds: weak supplies dip for seconds,
 /// and the driver remembers two.
 pub(crate) const BOARD_LOOK_MS: u64 = 2_000;

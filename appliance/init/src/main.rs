@@ -23,6 +23,7 @@ mod keeping;
 mod ledloop;
 mod limits;
 mod logs;
+mod memory;
 mod modules;
 mod mounts;
 mod net;

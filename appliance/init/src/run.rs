@@ -1,5 +1,6 @@
 //! The main loop of pid 1: one event at a time, every decision in one place, nothing that blocks.
 
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -18,14 +19,16 @@ use crate::cmdline::TestWord;
 use crate::control::{self, ConnectionId, Connections};
 use crate::events::{self, Ending, Event};
 use crate::keeping::Keeper;
-use crate::limits::{BOARD_LOOK_MS, CLOCK_PERSIST_MS, EVENTS_MAX, SILENT_KILL_MS, TICK_MS};
+use crate::limits::{
+    AT_REST_MS, BOARD_LOOK_MS, CLOCK_PERSIST_MS, EVENTS_MAX, SILENT_KILL_MS, TICK_MS,
+};
 use crate::logs::Logs;
 use crate::mounts::{DATA_LINNET, RUN_NET};
 use crate::orders::refused;
 use crate::status;
 use crate::supervise::{Program, SELF, Service};
 use crate::watchdog::Vigil;
-use crate::{power, storage};
+use crate::{memory, power, storage};
 
 const LINNETD: &str = "/usr/bin/linnetd";
 
@@ -35,7 +38,7 @@ pub(crate) fn run(booted: Booted, logs: &Logs) -> (Ending, Running) {
     if let Err(error) = events::watch_signals(sender.clone()) {
         logs.say(&format!("Signals cannot be watched: {error}."));
     }
-    let path = std::path::Path::new(SOCKET_PATH);
+    let path = Path::new(SOCKET_PATH);
     if let Err(error) = control::listen(path, sender.clone(), logs) {
         logs.say(&format!("The control socket cannot be opened: {error}."));
     }
@@ -70,6 +73,8 @@ pub(crate) struct Running {
     heard_at_ms: u64,
     persisted_at_ms: u64,
     running_said: bool,
+    /// When the memory is to be counted, if a test asks for it.
+    memory_at_ms: Option<u64>,
     complaint: Option<&'static str>,
     pub(crate) crash_kept_at_ms: Option<u64>,
 }
@@ -108,6 +113,7 @@ impl Running {
             heard_at_ms: now,
             persisted_at_ms: now,
             running_said: false,
+            memory_at_ms: None,
             complaint: None,
             crash_kept_at_ms: None,
         }
@@ -163,8 +169,26 @@ impl Running {
             self.looked_at_ms = now_ms;
             self.look_at_board();
         }
-        self.facts.failed = self.booted.welcome.rescue.is_some() || self.linnetd.is_failing();
+        self.say_memory(now_ms);
+        self.look_for_failure();
         self.booted.led.show(status::choose(&self.facts));
+    }
+
+    /// Once, when a test asked for it and the box has come to rest.
+    fn say_memory(&mut self, now_ms: u64) {
+        if self.memory_at_ms.is_some_and(|at| now_ms >= at) {
+            self.memory_at_ms = None;
+            memory::lines(Path::new("/proc")).iter().for_each(|line| self.logs.say(line));
+        }
+    }
+
+    fn look_for_failure(&mut self) {
+        let failing = self.linnetd.is_failing();
+        if failing && !self.facts.failed {
+            self.logs
+                .say("linnetd fails over and over: the LED says \"failed\", the lines above why.");
+        }
+        self.facts.failed = self.booted.welcome.rescue.is_some() || failing;
     }
 
     /// What a test asked for on the command line.
@@ -325,6 +349,8 @@ impl Running {
             running_line(self.running_said, &self.booted.cmdline.health_nonce, health)
         {
             self.running_said = true;
+            let counts = self.booted.cmdline.test == Some(TestWord::Memory);
+            self.memory_at_ms = counts.then_some(now_ms + AT_REST_MS);
             self.logs.say(&format!("{line}boot_ms={now_ms}"));
         }
     }

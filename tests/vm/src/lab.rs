@@ -53,6 +53,7 @@ pub struct Station {
     pub pi: Pi,
     /// Its address, once it has said one.
     pub address: Option<Ipv4Addr>,
+    said: Vec<String>,
 }
 
 impl Lab {
@@ -114,6 +115,20 @@ impl Start {
         Self { options: Options { echo, ..Options::new(Machine::Virt, card) } }
     }
 
+    /// On QEMU's Pi 4B, without a cable to anything but QEMU itself.
+    pub fn on_pi(card: &Path) -> Self {
+        let mut start = Self::alone(card);
+        start.options.machine = Machine::Raspi4b;
+        start
+    }
+
+    /// With a list of what QEMU's models were asked for and lack.
+    #[must_use]
+    pub fn listing_unimplemented(mut self, log: &Path) -> Self {
+        self.options.unimplemented_log = Some(log.to_owned());
+        self
+    }
+
     #[must_use]
     pub fn between(mut self, between: Between) -> Self {
         self.options.between = between;
@@ -136,7 +151,7 @@ impl Start {
 
     /// Plugs the power in.
     pub fn power_on(&self) -> Result<Station> {
-        Ok(Station { pi: Pi::power_on(self.options.clone())?, address: None })
+        Ok(Station { pi: Pi::power_on(self.options.clone())?, address: None, said: Vec::new() })
     }
 
     /// The same, and waits until the product works and has an address.
@@ -214,7 +229,13 @@ impl Station {
         self.pi.power_off(POWER_OFF_MAX)
     }
 
+    /// Whether a line read so far has these words.
+    pub fn has_said(&self, words: &str) -> bool {
+        self.said.iter().any(|line| line.contains(words))
+    }
+
     fn note(&mut self, line: &str) {
+        self.said.push(line.to_owned());
         if let Some(address) = address_in(line) {
             self.address = Some(address);
         }

@@ -22,6 +22,8 @@ const NAME: &str = "ada";
 const PASSWORD: &str = "a long password of the box's tests";
 /// One answer on a busy host.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// A page that is there comes at once.
+const PAGE_MAX: Duration = Duration::from_secs(2);
 /// Thousands of messages, one after the other, on an emulated card.
 const MANY_MAX: Duration = Duration::from_secs(300);
 /// How often a box that does not answer yet is asked again.
@@ -208,6 +210,16 @@ pub fn page(at: Ipv4Addr) -> Result<()> {
         http.stream("/", None).await.map(drop)
     })
     .context("the first page")
+}
+
+/// Whether the first page is there now. `host` may carry a port.
+pub fn page_answers(host: &str) -> bool {
+    let Ok(host) = host.parse::<Host>() else { return false };
+    let asked = async {
+        let mut http = Http::connect(&host, &Trust::FirstContact).await?;
+        http.stream("/", None).await.map(drop)
+    };
+    wait_at_most(PAGE_MAX, asked).is_ok()
 }
 
 fn ask_until(

@@ -2,8 +2,13 @@
 //! `cargo xtask vm`, one process and one network namespace each.
 
 mod claim;
+mod clock;
 mod data;
+mod first_boot;
+mod long_check;
+mod neighbours;
 mod network;
+mod services;
 
 use anyhow::Result;
 
@@ -39,7 +44,17 @@ impl Scenario {
 
 /// All of them, those that take longest first.
 pub fn all() -> Vec<Scenario> {
-    [data::SCENARIOS, network::SCENARIOS, claim::SCENARIOS].concat()
+    let groups = [
+        services::SCENARIOS,
+        long_check::SCENARIOS,
+        first_boot::SCENARIOS,
+        data::SCENARIOS,
+        network::SCENARIOS,
+        clock::SCENARIOS,
+        neighbours::SCENARIOS,
+        claim::SCENARIOS,
+    ];
+    groups.concat()
 }
 
 pub use claim::prepare;

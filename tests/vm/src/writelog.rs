@@ -82,6 +82,20 @@ impl WriteLog {
         self.entries.iter().filter(|entry| entry.flush).count()
     }
 
+    /// Bytes of a sector: no write is torn within one.
+    pub fn sector_bytes(&self) -> u64 {
+        self.sector_bytes
+    }
+
+    /// What a request wrote; a discard gives zeros, as on the emulated disk.
+    pub fn data(&self, entry: &Entry) -> Result<Vec<u8>> {
+        let mut data = vec![0; usize::try_from(entry.bytes)?];
+        if entry.kind == Kind::Write {
+            self.file.read_exact_at(&mut data, entry.data)?;
+        }
+        Ok(data)
+    }
+
     /// How many flushes were done when the log had this many bytes.
     pub fn flushes_within(&self, log_bytes: u64) -> usize {
         let whole = self.entries.iter().take_while(|entry| {

@@ -66,7 +66,7 @@ pub(crate) struct Options {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Board {
+pub(crate) enum Board {
     Virt,
     Raspi4b,
 }

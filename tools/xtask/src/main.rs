@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod boot_chart;
 mod cross;
 mod emulate;
-
 mod pi_estimate;
 mod release;
 mod run;
@@ -44,6 +44,8 @@ enum Verb {
     Emulate(emulate::Options),
     /// Builds the release image from source with Buildroot; `--check` needs none.
     Image(release::Options),
+    /// When a booting box reaches which stage: a table and a picture.
+    BootChart(boot_chart::Options),
     /// Named tests of a box in an emulated network.
     Vm(vm_tests::Options),
     /// Counts instructions of the aarch64 build and says what they'd be on a Pi: an estimate.
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Verb::Screenshots(options) => screenshots::run(&options),
         Verb::Emulate(options) => emulate::run(&options),
         Verb::Image(options) => release::run(&options),
+        Verb::BootChart(options) => boot_chart::run(&options),
         Verb::Vm(options) => vm_tests::run(&options),
         Verb::PiEstimate(options) => pi_estimate::run(&options),
         Verb::UpdateKey(options) => update_key::run(&options),

@@ -80,12 +80,17 @@ fn outside(options: &Options) -> Result<()> {
     };
     let chosen = choose(&options.names, is_release(&image)?)?;
     let shared = run::root().join("out/vm");
-    fs::remove_dir_all(&shared).or_else(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    })?;
     fs::create_dir_all(&shared)?;
-    let job = |name: &'static str| Job { name, folder: shared.join(name), image: image.clone() };
+    // A build that replaces this very program must not end the tests that are still to come.
+    let program = shared.join("xtask");
+    remove(&program)?;
+    fs::copy("/proc/self/exe", &program)?;
+    let job = |name: &'static str| Job {
+        name,
+        program: program.clone(),
+        folder: shared.join(name),
+        image: image.clone(),
+    };
     if chosen.iter().any(|it| it.needs == Needs::PreparedCard) {
         let outcome = job(PREPARATION).run()?;
         ensure!(
@@ -98,6 +103,14 @@ fn outside(options: &Options) -> Result<()> {
     let jobs = chosen.iter().map(|it| job(it.name)).collect();
     let outcomes = pool::run(jobs, options.jobs.max(1), tell)?;
     report(&outcomes)
+}
+
+/// What an earlier run left, which may be nothing.
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// All that can run with this image, unless names are given.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, Question, TYPE};
 
@@ -24,6 +24,7 @@ impl Neighbour {
     pub fn join() -> Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).context("port 5353")?;
         socket.join_multicast_v4(&GROUP, &HOST)?;
+        socket.set_multicast_loop_v4(false)?;
         Ok(Self(socket))
     }
 
@@ -37,6 +38,23 @@ impl Neighbour {
             found = self.listen(name, Instant::now() + ASK_AGAIN)?;
         }
         Ok(found)
+    }
+
+    /// Waits until `name` leads to `address` and nowhere else.
+    pub fn wait_until_resolved(
+        &self,
+        name: &str,
+        address: Ipv4Addr,
+        at_most: Duration,
+    ) -> Result<()> {
+        let deadline = Instant::now() + at_most;
+        loop {
+            let found = self.resolve(name, at_most)?;
+            if found == [address] {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{name} leads to {found:?}, not to {address}");
+        }
     }
 
     /// Everything that is said about `name` until `until`.

@@ -8,7 +8,7 @@ use update::provision::FILE_NAME;
 
 use super::{Needs, Scenario};
 use crate::lab::card::{CARD_MIB, fresh};
-use crate::lab::{ANSWER_MAX, BOOT_MAX, Lab, Start};
+use crate::lab::{ANSWER_MAX, BOOT_MAX, Lab, Start, Station};
 use crate::lan::Lan;
 use crate::lan::dhcp::{DhcpServer, Offer};
 use crate::owner::{Owner, page, wait_for_stranger};
@@ -19,6 +19,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "without a provisioning file the console shows a token, and it claims the box",
         needs: Needs::Image,
         run: other_tool,
+    },
+    Scenario {
+        name: "factory_reset_and_claimed_again",
+        about: "everything is erased, the old link is dead, the console's new token claims the box",
+        needs: Needs::PreparedCard,
+        run: factory_reset,
     },
     Scenario {
         name: "provisioning_file_is_nonsense",
@@ -50,9 +56,7 @@ fn other_tool(lab: &Lab) -> Result<()> {
     let card = lab.path("card.img");
     image::card::flash_to_file(&lab.image, &card, CARD_MIB)?;
     let mut station = Start::on(&lan, 1, &card)?.power_on()?;
-    let line = station.wait_for(TOKEN, BOOT_MAX)?;
-    let text = line.split(TOKEN).nth(1).unwrap_or_default();
-    let token = ClaimToken::parse(text.trim()).with_context(|| format!("no token: {line}"))?;
+    let token = token_on_console(&mut station)?;
     let address = station.wait_for_address()?;
     let facts = wait_for_stranger(address, ANSWER_MAX)?;
     ensure!(facts["claimed"] == false && facts["claimable"] == true, "{facts}");
@@ -60,6 +64,33 @@ fn other_tool(lab: &Lab) -> Result<()> {
     owner.say(address, "mine")?;
     let facts = owner.wait_for_answer(address, ANSWER_MAX)?;
     ensure!(facts["claimed"] == true, "{facts}");
+    station.power_off()
+}
+
+/// The token for whoever stands in front of the box.
+fn token_on_console(station: &mut Station) -> Result<ClaimToken> {
+    let line = station.wait_for(TOKEN, BOOT_MAX)?;
+    let text = line.split(TOKEN).nth(1).unwrap_or_default();
+    ClaimToken::parse(text.trim()).with_context(|| format!("no token: {line}"))
+}
+
+fn factory_reset(lab: &Lab) -> Result<()> {
+    let lan = Lan::build()?;
+    let _server = DhcpServer::start(&lab.folder, &Offer::default())?;
+    let (card, owner) = lab.owned_card("card.img")?;
+    let (mut station, address) = Start::on(&lan, 1, &card)?.boot()?;
+    owner.wait_for_answer(address, ANSWER_MAX)?;
+    owner.factory_reset(address)?;
+    station.wait_for("Factory reset: the data partition is being made anew", BOOT_MAX)?;
+    let token = token_on_console(&mut station)?;
+    ensure!(station.pi.starts() == 2, "it took {} starts", station.pi.starts());
+    let address = station.wait_for_address()?;
+    wait_for_stranger(address, ANSWER_MAX)?;
+    ensure!(!owner.is_reachable(address, ANSWER_MAX), "the old certificate is still in use");
+    ensure!(Owner::claim(address, &lab.spent_token()?).is_err(), "the old link still claims");
+    let heir = Owner::claim(address, &token)?;
+    heir.say(address, "a new beginning")?;
+    ensure!(heir.texts(address)? == ["a new beginning"], "messages outlived the reset");
     station.power_off()
 }
 
@@ -89,5 +120,6 @@ fn add_nonsense(card: &std::path::Path) -> Result<()> {
     let mut text = String::from_utf8(bytes)?;
     text += "favourite_colour = \"blue\"\ncountry = \"Atlantis\"\ntimezone = 7\n";
     text += "hostname = \"-not a name-\"\n";
+    text += "[wifi]\nssid = \"nowhere\"\npassphrase = \"no radio hears this\"\n";
     replace_on_card(&file, place, &FatFile::new(FILE_NAME, text))
 }

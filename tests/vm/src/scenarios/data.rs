@@ -1,14 +1,18 @@
 //! The data partition: full, damaged, slow.
 
-use anyhow::{Context, Result, ensure};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
 use wire::limits::TEXT_BYTES_MAX;
 use wire::server::Reason;
 
 use super::{Needs, Scenario};
-use crate::lab::card::{copy_sparse, debugfs, overwrite_data, put_data, take_data};
-use crate::lab::{ANSWER_MAX, Lab, Start};
+use crate::lab::card::{data_place, debugfs, overwrite_data, put_data, take_data};
+use crate::lab::{ANSWER_MAX, BOOT_MAX, Lab, Start};
 use crate::lan::Lan;
 use crate::lan::dhcp::{DhcpServer, Offer};
+use crate::owner::{page, wait_for_stranger};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -23,10 +27,25 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         needs: Needs::PreparedCard,
         run: superblock,
     },
+    Scenario {
+        name: "data_inode_table_is_garbage",
+        about: "beyond repair: the rescue page says so, and nothing is made anew",
+        needs: Needs::PreparedCard,
+        run: inode_table,
+    },
+    Scenario {
+        name: "data_journal_is_garbage",
+        about: "repaired, or the rescue page; never made anew",
+        needs: Needs::PreparedCard,
+        run: journal,
+    },
 ];
 
 /// The superblock is the second KiB of the file system.
 const SUPERBLOCK: (u64, usize) = (1024, 1024);
+/// In the superblock (kernel documentation, filesystems/ext4/super).
+const UUID_OFFSET: u64 = 1024 + 0x68;
+const BLOCK_BYTES: usize = 4096;
 /// What is left free of DATA, in blocks of 4 KiB: less than one more segment of the log.
 const LEFT_BLOCKS: u64 = 1024;
 /// More of the longest messages than the segments hold that are on the card already.
@@ -50,7 +69,7 @@ fn full(lab: &Lab) -> Result<()> {
 }
 
 /// Takes nearly all of DATA's free blocks with one file.
-fn fill(card: &std::path::Path, lab: &Lab) -> Result<()> {
+fn fill(card: &Path, lab: &Lab) -> Result<()> {
     let data = lab.path("data.img");
     take_data(card, &data)?;
     let statistics = debugfs(&data, "show_super_stats -h\n")?;
@@ -72,12 +91,86 @@ fn superblock(lab: &Lab) -> Result<()> {
     let _server = DhcpServer::start(&lab.folder, &Offer::default())?;
     let (card, owner) = lab.owned_card("card.img")?;
     overwrite_data(&card, SUPERBLOCK.0, &[0; SUPERBLOCK.1])?;
-    copy_sparse(&card, &lab.path("before.img"))?;
     let (station, address) = Start::on(&lan, 1, &card)?.boot()?;
     owner.wait_for_answer(address, ANSWER_MAX)?;
     ensure!(owner.texts(address)? == ["the first message"], "the message is lost");
     owner.say(address, "after the repair")?;
     station.power_off()
+}
+
+fn inode_table(lab: &Lab) -> Result<()> {
+    let place = |data: &Path| {
+        let words = debugfs(data, "imap <2>\n")?;
+        let block = words.split("located at block ").nth(1).and_then(|rest| rest.split(',').next());
+        let block = block.and_then(|text| text.trim().parse().ok());
+        block.with_context(|| format!("no place of the first inodes: {words}"))
+    };
+    match damaged(lab, place, 16)? {
+        Outcome::Rescue(reason) => {
+            ensure!(reason.contains("damaged beyond automatic repair"), "{reason}");
+            Ok(())
+        }
+        Outcome::Repaired => bail!("e2fsck repaired what it has no copy of"),
+    }
+}
+
+fn journal(lab: &Lab) -> Result<()> {
+    let place = |data: &Path| {
+        let words =
+            debugfs(data, "set_super_value feature_incompat +needs_recovery\nblocks <8>\n")?;
+        // The list of the inode's blocks, after the echo of the request.
+        let block =
+            words.lines().rev().find_map(|line| line.split_whitespace().next()?.parse().ok());
+        block.with_context(|| format!("no place of the journal: {words}"))
+    };
+    let outcome = damaged(lab, place, 64)?;
+    println!("a journal of garbage: {outcome:?}");
+    Ok(())
+}
+
+/// How a box deals with damage.
+#[derive(Debug)]
+enum Outcome {
+    Repaired,
+    Rescue(String),
+}
+
+/// Boots a card on which `blocks` blocks from the found place on hold garbage. The file system must
+/// be the same one afterwards: either the owner's messages are there, or the rescue page is.
+fn damaged(lab: &Lab, place: impl Fn(&Path) -> Result<u64>, blocks: usize) -> Result<Outcome> {
+    let lan = Lan::build()?;
+    let _server = DhcpServer::start(&lab.folder, &Offer::default())?;
+    let (card, owner) = lab.owned_card("card.img")?;
+    let data = lab.path("data.img");
+    take_data(&card, &data)?;
+    let block = place(&data)?;
+    put_data(&card, &data)?;
+    let garbage: Vec<u8> = (0..blocks * BLOCK_BYTES).map(|at| (at * 7 + at / 251) as u8).collect();
+    overwrite_data(&card, block * BLOCK_BYTES as u64, &garbage)?;
+    let before = identity(&card)?;
+    let mut station = Start::on(&lan, 1, &card)?.power_on()?;
+    let address = station.wait_for_new_address()?;
+    let facts = wait_for_stranger(address, BOOT_MAX)?;
+    page(address)?;
+    let outcome = match facts["rescue"].as_str() {
+        Some(reason) => Outcome::Rescue(reason.to_owned()),
+        None => {
+            owner.wait_for_answer(address, ANSWER_MAX)?;
+            ensure!(owner.texts(address)? == ["the first message"], "the message is lost");
+            Outcome::Repaired
+        }
+    };
+    station.power_off()?;
+    ensure!(identity(&card)? == before, "DATA was made anew");
+    Ok(outcome)
+}
+
+/// The file system's own number (UUID), which mkfs draws anew.
+fn identity(card: &Path) -> Result<[u8; 16]> {
+    let file = std::fs::File::open(card)?;
+    let mut uuid = [0; 16];
+    file.read_exact_at(&mut uuid, data_place(card)?.start + UUID_OFFSET)?;
+    Ok(uuid)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use super::{Needs, Scenario};
 use crate::lab::{ANSWER_MAX, LEASE_MAX, Lab, Start};
 use crate::lan::dhcp::{DhcpServer, Offer, wait_for_unanswered_request};
+use crate::lan::mdns::Neighbour;
 use crate::lan::{Lan, OTHER_HOST};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -24,12 +25,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "address_change",
-        about: "the page answers at the new address and no longer at the old one",
+        about: "page and name follow to the new address; nothing answers at the old one",
         needs: Needs::PreparedCard,
         run: address_change,
     },
 ];
 
+/// The name of a box whose card gives it none.
+const NAME: &str = "linnet.local";
 /// A box that should not be reachable is tried for so long.
 const GONE: Duration = Duration::from_secs(5);
 
@@ -48,7 +51,7 @@ fn cable(lab: &Lab) -> Result<()> {
     owner.say(address, "before")?;
     server.wait_for("DHCPACK", LEASE_MAX)?;
     station.pi.monitor().set_link(false)?;
-    station.wait_for("unplugged", ANSWER_MAX)?;
+    station.wait_for("The network is disconnected", ANSWER_MAX)?;
     ensure!(!owner.is_reachable(address, GONE), "a box without cable answers");
     station.pi.monitor().set_link(true)?;
     server.wait_for("DHCPACK", LEASE_MAX)?;
@@ -86,6 +89,8 @@ fn address_change(lab: &Lab) -> Result<()> {
     let (card, owner) = lab.owned_card("card.img")?;
     let (mut station, old) = Start::on(&lan, 1, &card)?.boot()?;
     owner.wait_for_answer(old, ANSWER_MAX)?;
+    let neighbour = Neighbour::join()?;
+    ensure!(neighbour.resolve(NAME, ANSWER_MAX)? == [old], "the name leads elsewhere");
     server.stop();
     let other = lab.path("other-router");
     std::fs::create_dir(&other)?;
@@ -95,5 +100,6 @@ fn address_change(lab: &Lab) -> Result<()> {
     owner.wait_for_answer(new, ANSWER_MAX)?;
     owner.say(new, "at the new address")?;
     ensure!(!owner.is_reachable(old, GONE), "the old address still answers");
+    neighbour.wait_until_resolved(NAME, new, ANSWER_MAX)?;
     station.power_off()
 }

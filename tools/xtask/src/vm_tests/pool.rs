@@ -16,6 +16,8 @@ const TAIL_LINES: usize = 60;
 #[derive(Debug, Clone)]
 pub(super) struct Job {
     pub(super) name: &'static str,
+    /// This very program.
+    pub(super) program: PathBuf,
     pub(super) folder: PathBuf,
     pub(super) image: PathBuf,
 }
@@ -32,6 +34,9 @@ pub(super) struct Outcome {
 impl Job {
     /// Runs it to its end; its cards go when it passed, what it said stays.
     pub(super) fn run(&self) -> Result<Outcome> {
+        if self.folder.is_dir() {
+            fs::remove_dir_all(&self.folder)?; // of a run that failed
+        }
         fs::create_dir_all(&self.folder)?;
         let log = self.folder.with_extension("log");
         let started = Instant::now();
@@ -42,7 +47,7 @@ impl Job {
             .stderr(output.try_clone()?)
             .stdout(output)
             .status()
-            .context("unshare is missing; install the package util-linux")?;
+            .context("setpriv is missing; install the package util-linux")?;
         if status.success() {
             fs::remove_dir_all(&self.folder)?;
         }
@@ -51,13 +56,14 @@ impl Job {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new("unshare");
+        // The namespaces end with unshare, and unshare with this program, however that ends.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "unshare"]);
         command.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         if !is_root() {
             command.args(["--user", "--map-root-user"]);
         }
-        command.arg(std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()));
-        command.arg("vm").arg(self.name);
+        command.arg(&self.program).arg("vm").arg(self.name);
         command.arg("--inside").arg(&self.folder).arg("--image").arg(&self.image);
         command
     }
