@@ -75,13 +75,17 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<()> {
     match verb {
         Verb::PostBuild { target } => {
-            check_target(&target)?;
+            check_target(&target, variable("LINNET_KIND")? == "dev")?;
             check_kernel()
         }
         Verb::PostImage { images } => {
             let caller = Caller::from_environment()?;
             let plan = Plan {
-                buildroot: Buildroot { target: variable("TARGET_DIR")?.into(), images },
+                buildroot: Buildroot {
+                    target: variable("TARGET_DIR")?.into(),
+                    images,
+                    dev: caller.release.kind == "dev",
+                },
                 overlay: caller.tree.join("overlay"),
                 out: caller.out,
                 release: caller.release,

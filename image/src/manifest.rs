@@ -86,6 +86,7 @@ pub struct Release {
     /// Boot file to its place below Buildroot's images folder.
     pub boot: BTreeMap<String, String>,
     pub modules: Vec<String>,
+    pub dev_files: Vec<String>,
     pub files: Vec<String>,
 }
 

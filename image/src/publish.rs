@@ -50,7 +50,7 @@ impl Plan {
         let folder = staging.path().join("root");
         fs::create_dir(&folder)?;
         let allowed = self.stage(&manifest, &folder)?;
-        audit::check(&folder, &allowed)?;
+        audit::check(&folder, &allowed, self.buildroot.dev)?;
         let boot = self.buildroot.boot_parts(&manifest)?;
         let mut report = Report::gather(&self.release.version, &folder, &boot)?;
         let squashfs = pack::squashfs(&folder, &staging.path().join("root.squashfs"))?;
@@ -126,9 +126,9 @@ fn within_root_budget(bytes: u64, manifest: &Manifest) -> Result<()> {
 
 /// Checks Buildroot's target folder while a failure is still cheap: everything that the manifest
 /// lists is there.
-pub fn check_target(target: &Path) -> Result<()> {
+pub fn check_target(target: &Path, dev: bool) -> Result<()> {
     let manifest = Manifest::load()?;
-    let built = Buildroot { target: target.to_owned(), images: PathBuf::new() };
+    let built = Buildroot { target: target.to_owned(), images: PathBuf::new(), dev };
     built.taken(&manifest)?;
     for (name, path) in built.programs(&manifest) {
         fs::metadata(&path).with_context(|| format!("the package linnet installed no {name}"))?;

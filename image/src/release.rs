@@ -24,13 +24,17 @@ pub struct Buildroot {
     pub target: PathBuf,
     /// `output/images`.
     pub images: PathBuf,
+    /// The image for development, with a shell.
+    pub dev: bool,
 }
 
 impl Buildroot {
     /// Files of the root, by the manifest's list.
     pub fn taken(&self, manifest: &Manifest) -> Result<Vec<Taken>> {
         let mut files = BTreeSet::new();
-        for file in manifest.release.files.iter().cloned().chain(self.modules(manifest)?) {
+        let dev = manifest.release.dev_files.iter().filter(|_| self.dev);
+        let listed = manifest.release.files.iter().chain(dev).cloned();
+        for file in listed.chain(self.modules(manifest)?) {
             self.follow(&file, &mut files)?;
         }
         let files = files.into_iter().collect();
@@ -126,7 +130,7 @@ mod tests {
             fs::write(path, file).unwrap();
         }
         let images = folder.path().join("images");
-        (folder, Buildroot { target, images })
+        (folder, Buildroot { target, images, dev: false })
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod resize;
 mod restart2;
 mod run;
 mod settings;
+mod shell;
 mod shutdown;
 mod slotarea;
 mod smallfile;
@@ -88,6 +89,7 @@ fn network_child(arguments: &[String]) -> ExitCode {
 fn init() -> ExitCode {
     let logs = logs::Logs::default();
     let booted = boot::boot(&logs);
+    shell::start(&logs);
     let (ending, mut running) = run::run(booted, &logs);
     shutdown::end(ending, &mut running, &logs);
     loop {

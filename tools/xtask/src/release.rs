@@ -180,7 +180,10 @@ fn image_tool(tree: &Path) -> Result<PathBuf> {
         "--package",
         "linnet-image",
     ]))?;
-    Ok(tree.join("target/release/linnet-image"))
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| tree.join("target"));
+    // Buildroot works in folders of its own.
+    fs::canonicalize(target.join("release/linnet-image")).context("the program linnet-image")
 }
 
 fn extra_configuration(tree: &Path, options: &Options) -> Result<String> {
