@@ -22,7 +22,7 @@ use crate::{Layout, Manifest, card};
 #[derive(Debug, Clone)]
 pub struct Identity {
     pub version: String,
-    /// `release` or `emulator`.
+    /// `release`, `test`, `dev` or `emulator`.
     pub kind: String,
     /// Grows from release to release: the time of the commit in seconds since 1970.
     pub number: u64,

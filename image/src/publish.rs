@@ -1,5 +1,5 @@
-//! From Buildroot's output to what is published: the card image in two compressions and the size
-//! report. Same code as the emulator's for root, partitions and card.
+//! From Buildroot's output to what is published: the card image in two compressions, the update
+//! bundle and the size report. Same code as the emulator's for root, partitions and card.
 
 use std::collections::BTreeSet;
 use std::fs;

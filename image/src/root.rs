@@ -24,7 +24,7 @@ pub struct Release {
     pub version: String,
     /// Seconds since 1970; the box never takes an earlier time for real.
     pub build_time_s: u64,
-    /// `release`; `test` for one that must not be published; `emulator`.
+    /// `release`, or `test`, `dev`, `emulator` for what must not be published.
     pub kind: String,
     /// Whose updates the box accepts.
     pub update_key: PublicKey,

@@ -1,24 +1,16 @@
 // What an owner does with the box itself: look, clock, network, restart, factory reset.
 import { closeDialog, submit } from "./app.ts";
-import { boxOrder, boxReport, type BoxReport } from "./shell/api.ts";
+import { boxOrder, boxReport } from "./shell/api.ts";
 import { changed, notify, state } from "./store.ts";
 
 /** Asks the box how it is; on a server without a card's system there is nothing to show. */
 export async function look(): Promise<void> {
-  state.box = "asking";
+  // What is on screen stays there, half-typed forms with it.
+  if (typeof state.box !== "object") state.box = "asking";
   changed();
   const token = state.account?.token ?? "";
   state.box = await boxReport(token).catch(() => "absent" as const);
   changed();
-}
-
-/** True when the box's clock is only a floor, so that this device's own is the better one. */
-export function clockUnset(): boolean {
-  return report()?.clock.set === false;
-}
-
-export function report(): BoxReport | null {
-  return typeof state.box === "object" ? state.box : null;
 }
 
 export function giveTime(): Promise<boolean> {

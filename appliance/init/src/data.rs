@@ -1,4 +1,5 @@
-//! The DATA partition: made once, checked and grown at every boot, never made again.
+//! The DATA partition: made once, checked and grown at every boot, made again only for a
+//! factory reset.
 //! The slot area decides: while its record says, as shipped, that DATA was not made, a first boot
 //! may have been cut in the middle of mkfs; with the mark, or without a readable record, whatever
 //! lies on the partition belongs to the owner.

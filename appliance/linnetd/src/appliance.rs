@@ -143,10 +143,9 @@ fn request(order: Order) -> ToInit {
 }
 
 fn describe(status: Status, facts: BoxFacts) -> ApplianceReport {
-    let Network { interface, address, addresses_v6, announced, complaints, .. } = status.network;
+    let Network { interface, address, addresses_v6, announced, .. } = status.network;
     let v4 = address.map(|(address, _)| address.to_string());
     let v6 = addresses_v6.iter().map(ToString::to_string);
-    let notes = status.notes.into_iter().chain(complaints).collect();
     ApplianceReport {
         host_name: announced.unwrap_or(status.host_name),
         interface,
@@ -162,7 +161,8 @@ fn describe(status: Status, facts: BoxFacts) -> ApplianceReport {
             time_ms: crate::core::now().0,
             source: status.clock.map(|clock| clock.source.to_string()),
         },
-        notes,
+        // init has put the network's complaints among them.
+        notes: status.notes,
     }
 }
 

@@ -106,7 +106,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     build.run()?;
     sbom::write(&build)?;
     build.legal_info()?;
-    checksums(&out)?;
+    checksums(&out, &build.name())?;
     report(&out, &build, started)
 }
 
@@ -204,9 +204,9 @@ fn extra_configuration(tree: &Path, options: &Options) -> Result<String> {
 }
 
 /// `SHA256SUMS` as `sha256sum --check` reads it.
-fn checksums(out: &Path) -> Result<()> {
+fn checksums(out: &Path, name: &str) -> Result<()> {
     let mut text = String::new();
-    for path in results(out)? {
+    for path in results(out, name)? {
         let mut hash = Sha256::new();
         std::io::copy(&mut fs::File::open(&path)?, &mut hash)?;
         let name = path.file_name().context("a file has a name")?.to_string_lossy().into_owned();
@@ -216,12 +216,12 @@ fn checksums(out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What is published, by name.
-fn results(out: &Path) -> Result<Vec<PathBuf>> {
+/// What is published of this build; an earlier one may have left files of another kind or version.
+fn results(out: &Path, name: &str) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(out)?.flatten().map(|entry| entry.path());
     let is_result = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        path.is_file() && name.starts_with("linnet-")
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        path.is_file() && file.starts_with(&format!("{name}."))
     };
     let mut paths: Vec<_> = entries.filter(is_result).collect();
     paths.sort();
@@ -231,7 +231,7 @@ fn results(out: &Path) -> Result<Vec<PathBuf>> {
 fn report(out: &Path, build: &Build, started: Instant) -> Result<()> {
     let sizes = out.join(format!("{}.sizes.txt", build.name()));
     eprintln!("\n{}", fs::read_to_string(sizes)?);
-    for path in results(out)? {
+    for path in results(out, &build.name())? {
         println!("{}", path.display());
     }
     eprintln!(

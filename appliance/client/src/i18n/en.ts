@@ -166,6 +166,7 @@ export const en = {
   "box.saved": "Stored. A new name or network takes some seconds.",
   "box.end": "Restart, switch off, reset",
   "box.end.sure": "Everybody is disconnected for a moment. Go on?",
+  "box.poweroff.sure": "The box stays off until it is plugged in again. Go on?",
   "box.restart": "Restart",
   "box.poweroff": "Switch off",
   "box.reset": "Factory reset",

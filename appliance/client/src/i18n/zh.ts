@@ -162,6 +162,7 @@ export const zh: Record<Key, string> = {
   "box.saved": "已保存。新的名称或网络需要几秒钟生效。",
   "box.end": "重启、关机、重置",
   "box.end.sure": "所有人会暂时断开连接。继续吗？",
+  "box.poweroff.sure": "关机后需要重新接通电源才能启动。继续吗？",
   "box.restart": "重启",
   "box.poweroff": "关机",
   "box.reset": "恢复出厂设置",

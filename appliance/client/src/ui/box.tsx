@@ -24,6 +24,7 @@ function Content(): VNode {
   const report = state.box;
   return (
     <>
+      <FormProblem />
       <Notes report={report} />
       <Facts report={report} />
       <NameForm name={report.host_name} />
@@ -125,18 +126,18 @@ function WifiForm(): VNode {
 
 function End(): VNode {
   const owner = state.copy.users.get(state.copy.me)?.role === "owner";
-  const sure = (run: () => Promise<void>) => (): void => {
-    if (confirm(t("box.end.sure"))) void run();
-  };
+  const sure =
+    (key: "box.end.sure" | "box.poweroff.sure", run: () => Promise<void>) => (): void => {
+      if (confirm(t(key))) void run();
+    };
   return (
     <section class="stack">
       <h2>{t("box.end")}</h2>
-      <FormProblem />
       <p class="button-row">
-        <button type="button" class="button" onClick={sure(box.restart)}>
+        <button type="button" class="button" onClick={sure("box.end.sure", box.restart)}>
           {t("box.restart")}
         </button>
-        <button type="button" class="button" onClick={sure(box.powerOff)}>
+        <button type="button" class="button" onClick={sure("box.poweroff.sure", box.powerOff)}>
           {t("box.poweroff")}
         </button>
         {owner && (

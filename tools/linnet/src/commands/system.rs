@@ -44,16 +44,16 @@ struct Settings {
     #[arg(long)]
     host_name: Option<String>,
     /// Such as Europe/Berlin.
-    #[arg(long)]
+    #[arg(long = "timezone", value_name = "ZONE")]
     time_zone: Option<String>,
     /// Wi-Fi network to join; the passphrase is asked for.
-    #[arg(long)]
+    #[arg(long = "wifi-ssid", value_name = "NAME")]
     wifi: Option<String>,
     /// Country whose radio rules hold, such as DE.
     #[arg(long, requires = "wifi")]
     country: Option<String>,
     /// The network has no passphrase.
-    #[arg(long, requires = "wifi")]
+    #[arg(long = "wifi-open", requires = "wifi")]
     open: bool,
     /// Read the passphrase from stdin instead of asking.
     #[arg(long, requires = "wifi")]
@@ -141,7 +141,8 @@ impl System {
 impl Settings {
     fn body(self) -> Result<SettingsBody> {
         let passphrase = match &self.wifi {
-            Some(_) if !self.open => Some(ask::password(self.passphrase_stdin)?),
+            Some(_) if self.passphrase_stdin => Some(ask::line_of_stdin("passphrase")?),
+            Some(_) if !self.open => Some(ask::hidden("Passphrase of the Wi-Fi network: ")?),
             _ => None,
         };
         let country = self.country;

@@ -62,7 +62,10 @@ const PROOFS: &[Proof] = &[
     ("the pinned kernel's hash is stated", kernel_hash),
     ("packages have a Config.in and a makefile that name each other", packages),
     ("hooks can be run and call what linnet-image knows", hooks),
-    ("the overlay holds files and links only, none that the image writes", overlay),
+    (
+        "the overlay holds files and links only, none that a program or the release file replaces",
+        overlay,
+    ),
     ("the manifest lists no file twice", manifest),
     ("patches are whole and touch the driver and its header", patches),
     ("release and commit of Buildroot are pinned", pinned),
@@ -213,6 +216,7 @@ fn manifest(_: &Path) -> Result<()> {
     let manifest = Manifest::load()?;
     let mut seen = BTreeSet::new();
     let all = manifest.release.files.iter().chain(&manifest.release.modules);
+    let all = all.chain(&manifest.release.dev_files);
     for file in all.chain(manifest.root.programs.values()) {
         ensure!(seen.insert(file), "image.toml lists {file} twice");
         ensure!(!file.starts_with('/') && !file.contains(".."), "{file} is no place in the root");

@@ -64,7 +64,9 @@ fn overridden(extra: &str) -> Result<BTreeMap<String, String>> {
 fn packages(info: &Value, overridden: &BTreeMap<String, String>) -> Vec<Value> {
     let Some(info) = info.as_object() else { return Vec::new() };
     let on_card = info.values().filter(|package| {
-        package["type"] == "target" && package["virtual"] != true && package["version"].is_string()
+        let name = package["name"].as_str().unwrap_or("skeleton");
+        // Skeletons are folders and no software.
+        package["type"] == "target" && package["virtual"] != true && !name.starts_with("skeleton")
     });
     on_card.map(|package| component(package, overridden)).collect()
 }
@@ -75,9 +77,12 @@ fn component(package: &Value, overridden: &BTreeMap<String, String>) -> Value {
     let mut found = json!({
         "type": "library",
         "name": name,
-        "version": text("version"),
         "bom-ref": format!("buildroot/{name}"),
     });
+    // A toolchain that was there before has no version that Buildroot knows.
+    if !text("version").is_empty() {
+        found["version"] = text("version").into();
+    }
     // Other sources than Buildroot's: their own version, and no identifier of Buildroot's.
     match overridden.get(&name.replace('_', "-")) {
         Some(folder) => {
@@ -140,6 +145,7 @@ mod tests {
                 "version": "2.11", "licenses": "BSD-3-Clause", "cpe-id": "cpe:2.3:a:w1.fi:…" },
             "linux": { "type": "target", "name": "linux", "version": "6.12.92", "cpe-id": "cpe" },
             "host-tar": { "type": "host", "name": "tar", "version": "1.35" },
+            "skeleton-init-none": { "type": "target", "name": "skeleton-init-none", "version": "" },
             "toolchain": { "type": "target", "name": "toolchain", "virtual": true, "version": "1" },
         });
         let overridden = [("wpa-supplicant".to_owned(), "wpa_2.10-12".to_owned())].into();
