@@ -1,7 +1,7 @@
 //! What the main loop writes to DATA about itself, and when: seldom, because every write wears the
-//! card, and on a thread, because a card that stalls must not stall pid 1. The log's tail goes there
-//! with the clock's floor, after the first crash of `linnetd` in a quarter of an hour, and at the
-//! end.
+//! card, and on a thread, because a card that stalls must not stall pid 1. The log's tail goes
+//! there with the clock's floor, after the first crash of `linnetd` in a quarter of an hour, and at
+//! the end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -102,7 +102,8 @@ impl Running {
         });
     }
 
-    /// `linnetd` ended by itself: its last words may be needed, a crash loop must not wear the card.
+    /// `linnetd` ended by itself: its last words may be needed, but a crash loop must not wear the
+    /// card.
     pub(crate) fn keep_crash(&mut self, now_ms: u64) {
         let due = self.crash_kept_at_ms.is_none_or(|at| now_ms >= at + TAIL_KEEP_MS);
         if due {

@@ -1,5 +1,5 @@
-//! The shell on the serial line, in the image for development only: a release has no program of that
-//! name, which the image's audit proves.
+//! The shell on the serial line, in the image for development only: a release has no program of
+//! that name, which the image's audit proves.
 
 use std::fs::OpenOptions;
 use std::path::Path;
