@@ -205,7 +205,10 @@ fn issue_leaf(
     floor: TimeMs,
 ) -> Result<Leaf, TrustError> {
     let leaf = authority.issue(authority.leaf_names(network), now, floor)?;
-    folder.store_leaf(&leaf)?;
+    if let Err(error) = folder.store_leaf(&leaf) {
+        // A full card must not close the doors: the next start makes another one.
+        tracing::warn!(%error, "the certificate could not be stored; it serves this run");
+    }
     tracing::info!(names = %leaf.names, "issued a certificate");
     Ok(leaf)
 }

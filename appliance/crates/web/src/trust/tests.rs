@@ -143,6 +143,18 @@ fn the_leaf_follows_names_addresses_and_clock_and_the_ca_stays() {
 }
 
 #[test]
+fn a_leaf_that_the_card_does_not_take_serves_all_the_same() {
+    let data = tempfile::tempdir().unwrap();
+    let ca = open_at(data.path(), NOW).unwrap().ca_der().to_vec();
+    // In the way of the file that would be written.
+    fs::create_dir(data.path().join("tls/leaf.key.new")).unwrap();
+    let later = TimeMs(NOW.0 + 360 * DAY_MS);
+    let trust = open_at(data.path(), later).unwrap();
+    assert_eq!(trust.ca_der(), ca);
+    assert_eq!(verify(&ca, &leaf_der(&trust), "linnet.local", later), Ok(()));
+}
+
+#[test]
 fn keys_are_readable_by_their_owner_alone() {
     let data = tempfile::tempdir().unwrap();
     open_at(data.path(), NOW).unwrap();
