@@ -42,28 +42,25 @@ pub fn squashfs(folder: &Path, target: &Path) -> Result<Vec<u8>> {
 
 /// Compresses a card image and refuses one over its budget; returns the compressed size.
 pub fn compress(image: &Path, target: &Path, level: i32, budget_mib: u64) -> Result<u64> {
-    let half_written = target.with_extension("part");
-    let bytes = zstd_file(image, &half_written, level)
-        .with_context(|| format!("compressing {}", image.display()));
-    match bytes.and_then(|bytes| within_budget(bytes, budget_mib)) {
-        Ok(bytes) => {
-            fs::rename(&half_written, target)?;
-            Ok(bytes)
-        }
-        Err(error) => {
-            fs::remove_file(&half_written).ok();
-            Err(error)
-        }
-    }
+    whole_or_nothing(target, |half_written| {
+        let bytes = zstd_file(image, half_written, level)
+            .with_context(|| format!("compressing {}", image.display()))?;
+        within_budget(bytes, budget_mib)
+    })
 }
 
 /// The same card for imagers that do not know zstd. One block, so that equal input gives equal
 /// bytes whatever the number of processors.
 pub fn compress_xz(image: &Path, target: &Path) -> Result<u64> {
+    whole_or_nothing(target, |half_written| {
+        xz_file(image, half_written).with_context(|| format!("compressing {}", image.display()))
+    })
+}
+
+/// Lets `target` appear under its name only when `write` succeeded, and leaves nothing else.
+fn whole_or_nothing(target: &Path, write: impl FnOnce(&Path) -> Result<u64>) -> Result<u64> {
     let half_written = target.with_extension("part");
-    let written =
-        xz_file(image, &half_written).with_context(|| format!("compressing {}", image.display()));
-    match written {
+    match write(&half_written) {
         Ok(bytes) => {
             fs::rename(&half_written, target)?;
             Ok(bytes)

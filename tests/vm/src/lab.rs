@@ -14,7 +14,7 @@ use update::claim::ClaimToken;
 use crate::lan::Lan;
 use crate::machine::{Between, Clock, Machine, Network};
 use crate::owner::Owner;
-use crate::pi::{Options, Pi, Polled};
+use crate::pi::{Options, Pi};
 use card::{copy_sparse, fresh};
 
 /// A boot on a busy host, with the first making of DATA; the product's own figure is 5 s.
@@ -206,23 +206,6 @@ impl Station {
     pub fn wait_for_new_address(&mut self) -> Result<Ipv4Addr> {
         self.wait_for(ADDRESS, LEASE_MAX)?;
         self.address.context("the box says an address that is none")
-    }
-
-    /// Reads what the console has for so long; whether one of its lines has these words.
-    pub fn says_within(&mut self, words: &str, at_most: Duration) -> Result<bool> {
-        let deadline = Instant::now() + at_most;
-        loop {
-            match self.pi.poll_line(deadline)? {
-                Polled::Line(line) => {
-                    self.note(&line.text);
-                    if line.text.contains(words) {
-                        return Ok(true);
-                    }
-                }
-                Polled::Silent => return Ok(false),
-                Polled::Off => bail!("the box switched itself off"),
-            }
-        }
     }
 
     pub fn power_off(self) -> Result<()> {

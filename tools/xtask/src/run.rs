@@ -35,3 +35,17 @@ pub(crate) fn npm(arguments: &[&str]) -> Command {
     }
     command
 }
+
+/// Whether this program has root's rights.
+pub(crate) fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output();
+    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+/// The last lines of a log, whatever bytes are in it.
+pub(crate) fn tail(log: &Path, lines: usize) -> Result<String> {
+    let bytes = std::fs::read(log)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let all: Vec<&str> = text.lines().collect();
+    Ok(all[all.len().saturating_sub(lines)..].join("\n"))
+}

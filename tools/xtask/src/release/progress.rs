@@ -10,6 +10,8 @@ use std::sync::mpsc::{Sender, channel};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::run;
+
 /// Starts a step's line, between codes for bold text.
 const STEP: &str = ">>> ";
 
@@ -96,10 +98,7 @@ impl Progress {
 
     /// The end of the log.
     pub(super) fn tail(&self, lines: usize) -> Result<String> {
-        let text = std::fs::read(&self.log)?;
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let all: Vec<_> = text.lines().collect();
-        Ok(all[all.len().saturating_sub(lines)..].join("\n"))
+        run::tail(&self.log, lines)
     }
 
     pub(super) fn finish(&self) {

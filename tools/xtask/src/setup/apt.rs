@@ -38,14 +38,9 @@ fn as_root(program: &str, apt: Option<&Apt>) -> Command {
     if let Some(apt) = apt {
         environment.push(format!("APT_CONFIG={}", apt.config().display()));
     }
-    let mut command = Command::new(if is_root() { "env" } else { "sudo" });
+    let mut command = Command::new(if crate::run::is_root() { "env" } else { "sudo" });
     command.args(environment).arg(program);
     command
-}
-
-fn is_root() -> bool {
-    let output = Command::new("id").arg("-u").output();
-    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
 fn run(command: &mut Command) -> Result<()> {

@@ -3,12 +3,14 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+
+use crate::run;
 
 /// Lines of a failed test that are shown.
 const TAIL_LINES: usize = 60;
@@ -51,7 +53,7 @@ impl Job {
         if status.success() {
             fs::remove_dir_all(&self.folder)?;
         }
-        let (took, tail) = (started.elapsed(), tail(&log)?);
+        let (took, tail) = (started.elapsed(), run::tail(&log, TAIL_LINES)?);
         Ok(Outcome { name: self.name, passed: status.success(), took, tail })
     }
 
@@ -60,7 +62,7 @@ impl Job {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "unshare"]);
         command.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-        if !is_root() {
+        if !run::is_root() {
             command.args(["--user", "--map-root-user"]);
         }
         command.arg(&self.program).arg("vm").arg(self.name);
@@ -97,18 +99,6 @@ fn next(queue: &Mutex<VecDeque<Job>>) -> Option<Job> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
-fn tail(log: &Path) -> Result<String> {
-    let bytes = fs::read(log)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    Ok(lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n"))
-}
-
-fn is_root() -> bool {
-    let output = Command::new("id").arg("-u").output();
-    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +109,7 @@ mod tests {
         let log = folder.path().join("log");
         let lines: Vec<String> = (0..200).map(|number| number.to_string()).collect();
         fs::write(&log, lines.join("\n")).unwrap();
-        let tail = tail(&log).unwrap();
+        let tail = run::tail(&log, TAIL_LINES).unwrap();
         assert!(tail.starts_with("140\n") && tail.ends_with("\n199"), "{tail}");
     }
 }
